@@ -1,0 +1,52 @@
+# The recipes people use. Everything happens inside .venv and the state directory (.trackly).
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo up servers test bench format lint types lock clean
+help: ## what there is to type
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/runtime.stamp ## the main job from nothing: start all, send the seeds' batch, show the summary, stop all
+	@$(BIN)/python -m trackly.embedded demo
+
+up: .venv/runtime.stamp ## the whole stack until Ctrl-C (PORT, TRACKLY_HOME, DATABASE_URL, REDIS_URL)
+	@exec $(BIN)/python -m trackly.embedded up
+
+servers: .venv/runtime.stamp ## PostgreSQL and Redis alone, for `manage.py runserver` and `celery -A trackly worker`
+	@exec $(BIN)/python -m trackly.embedded servers
+
+test: .venv/dev.stamp ## the whole test suite
+	@$(BIN)/python -m pytest
+
+format: .venv/dev.stamp ## let ruff write
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: .venv/dev.stamp ## ruff, without writing
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: .venv/dev.stamp ## mypy --strict over code and tests
+	@$(BIN)/python -m mypy .
+
+lock: .venv/dev.stamp ## pin what pyproject.toml asks for, with hashes
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --upgrade \
+		--extra embedded pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --upgrade \
+		--extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## forget the environment and the state directory (stop `make up` first)
+	rm -rf .venv .trackly .trackly-test
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime.stamp: requirements.lock | .venv/bin/python
+	@echo "Installing what requirements.lock names …"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock | .venv/bin/python
+	@echo "Installing what requirements-dev.lock names …"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@ .venv/runtime.stamp

@@ -1,0 +1,41 @@
+"""The 402 gate: may this account be billed? (contract, "POST /contacts/bulk")"""
+
+from django.db.models import Exists, OuterRef
+
+from billing.models import BillingConfig, BillingStatus, PaymentMethod
+from trackly.accounts.models import Account
+from trackly.api.errors import ApiError
+
+_MESSAGES = {
+    "no_billing_config": "use_validation needs billing, which is not set up for this account.",
+    "no_payment_method": "use_validation needs a payment method, and this account has none.",
+    "payment_failed": "The account's last payment failed; use_validation is off until one succeeds.",
+    "suspended": "Billing is suspended for this account; use_validation is off.",
+}
+
+
+def refusal(account: Account) -> str | None:
+    """Why the account may not be billed, or None. One query.
+
+    The first that applies, in the contract's order: `no_billing_config`, `no_payment_method`,
+    `payment_failed`, `suspended`.
+    """
+    usable = PaymentMethod.objects.filter(billing=OuterRef("pk"), detached_at=None)
+    found = (
+        BillingConfig.objects.filter(account=account)
+        .annotate(can_pay=Exists(usable))
+        .values_list("status", "can_pay")
+        .first()
+    )
+    if found is None:
+        return "no_billing_config"
+    status, can_pay = found
+    if not can_pay:
+        return "no_payment_method"
+    return None if status == BillingStatus.ACTIVE else status
+
+
+def require_billable(account: Account) -> None:
+    """Raises 402 if the account may not be billed."""
+    if code := refusal(account):
+        raise ApiError(402, code, _MESSAGES[code])

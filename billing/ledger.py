@@ -1,0 +1,66 @@
+"""Results of paid validation and their charges: both or neither, once per account and number."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from billing.models import Disposition
+from billing.providers import Finding
+from trackly import sql
+from trackly.api import json
+
+MICRO_DOLLARS = 3_000
+"""What a validation costs (contract: $0.003)."""
+
+_FIELDS = "phone_number, disposition, valid, line_type, carrier, ported, on_dnc, country"
+
+_KNOWN = f"""
+SELECT {_FIELDS} FROM billing_validation
+WHERE account_id = %(account)s AND phone_number = ANY(%(numbers)s)
+"""  # noqa: S608 - constants
+
+# The charge hangs on the row that was inserted: where the result was there already, nothing is charged.
+_RECORD = f"""
+WITH stored AS (
+    INSERT INTO billing_validation (account_id, created_at, {_FIELDS})
+    SELECT %(account)s, now(), {_FIELDS}
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
+        phone_number text, disposition text, valid boolean, line_type text,
+        carrier text, ported boolean, on_dnc boolean, country text
+    )
+    ORDER BY phone_number  -- one order for everybody, so that nobody deadlocks
+    ON CONFLICT ON CONSTRAINT validation_once DO NOTHING
+    RETURNING id, phone_number
+), charged AS (
+    INSERT INTO billing_charge (account_id, validation_id, micro_dollars, created_at)
+    SELECT %(account)s, id, %(price)s, now() FROM stored
+)
+SELECT phone_number FROM stored
+"""  # noqa: S608 - constants
+
+
+def known(account_id: int, numbers: Iterable[str]) -> dict[str, Finding]:
+    """What this account has paid to know already, by number. One query, none for no numbers."""
+    wanted = list(numbers)
+    if not wanted:
+        return {}
+    found = sql.rows(_KNOWN, {"account": account_id, "numbers": wanted})
+    return {row["phone_number"]: _finding(row) for row in found}
+
+
+def record(account_id: int, findings: Mapping[str, Finding]) -> set[str]:
+    """Store what was found and charge for it; returns the numbers that were charged.
+
+    A number whose result another transaction stored meanwhile is not charged again. Call it inside the
+    transaction that makes the findings take effect, before any contact is locked.
+    """
+    if not findings:
+        return set()
+    values = [{"phone_number": number, **asdict(finding)} for number, finding in findings.items()]
+    parameters = {"account": account_id, "rows": json.encode(values).decode(), "price": MICRO_DOLLARS}
+    return {row["phone_number"] for row in sql.rows(_RECORD, parameters)}
+
+
+def _finding(row: Mapping[str, Any]) -> Finding:
+    fields = {name: row[name] for name in row if name != "phone_number"}
+    return Finding(**{**fields, "disposition": Disposition(row["disposition"])})

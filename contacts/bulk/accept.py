@@ -1,0 +1,107 @@
+"""Acceptance: from the body's bytes to a job and its slices in the database. From then on nothing is lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+
+from billing.gate import require_billable
+from contacts.bulk.models import BulkJob, BulkSlice, Lane
+from trackly.accounts.models import Account
+from trackly.api import json
+from trackly.api.errors import ApiError
+
+MAX_CONTACTS = 1_000
+
+Item = tuple[int, bytes]
+"""A contact on its way: its index in the request's array, and its bytes as sent."""
+
+
+class _Head(msgspec.Struct):
+    """The two members that acceptance looks at; the rest is the worker's."""
+
+    phone_number: msgspec.Raw = msgspec.Raw()
+    use_validation: msgspec.Raw = msgspec.Raw()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The contacts of a request, taken apart but not yet checked."""
+
+    items: list[Item]
+    groups: list[list[Item]]
+    """The same items; those of one phone number stand together, in order."""
+    asks_for_validation: bool
+
+
+_head = msgspec.json.Decoder(_Head).decode
+_pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder(list[Item]).decode
+"""The items of a slice's payload."""
+
+
+def read_batch(members: dict[str, bytes]) -> Batch:
+    """The batch in a request's JSON object. Raises 400 `missing_contacts`, 413 `too_many_contacts`."""
+    contacts = members.get("contacts", b"")
+    items = list(enumerate(json.split_array(contacts))) if contacts.startswith(b"[") else []
+    if not items:
+        raise ApiError(400, "missing_contacts", "The contacts array was not provided, or is empty.")
+    if len(items) > MAX_CONTACTS:
+        raise ApiError(
+            413, "too_many_contacts", f"{len(items):,} contacts; a request holds {MAX_CONTACTS:,} at most."
+        )
+    return _look_over(items)
+
+
+def _look_over(items: list[Item]) -> Batch:
+    groups: dict[object, list[Item]] = {}
+    asks = False
+    for item in items:
+        key: object = item[0]  # what can't be read is nobody's twin
+        try:
+            head = _head(item[1])
+            asks = asks or bytes(head.use_validation) == b"true"
+            key = msgspec.json.decode(head.phone_number)
+            groups.setdefault(key if isinstance(key, str) else item[0], []).append(item)
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+            asks = asks or _asks_for_validation(item[1])
+            groups.setdefault(item[0], []).append(item)
+    return Batch(items=items, groups=list(groups.values()), asks_for_validation=asks)
+
+
+def _asks_for_validation(raw: bytes) -> bool:
+    """The same for what msgspec refuses: no object, a lone surrogate in a name."""
+    value = json.loads(raw)
+    return isinstance(value, dict) and value.get("use_validation") is True
+
+
+def cut(groups: Sequence[Sequence[Item]], size: int) -> list[list[Item]]:
+    """Slices of about `size` contacts. A group is never cut: its contacts are applied in order, together."""
+    slices: list[list[Item]] = []
+    for group in groups:
+        if not slices or len(slices[-1]) + len(group) > size:
+            slices.append([])
+        slices[-1].extend(group)
+    return slices
+
+
+def new_slice(job: BulkJob, items: list[Item], lane: Lane) -> BulkSlice:
+    return BulkSlice(job=job, lane=lane, size=len(items), payload=_pack(items))
+
+
+def accept(account: Account, batch: Batch) -> tuple[BulkJob, list[int]]:
+    """Make the batch durable: one job and its slices, in one transaction; returns the job and slice ids.
+
+    Raises 402 if a contact asks for paid validation and the account may not be billed; then nothing is kept.
+    """
+    if batch.asks_for_validation:
+        require_billable(account)
+    with transaction.atomic():
+        job = BulkJob(account=account, total=len(batch.items))
+        job.save(force_insert=True)
+        slices = BulkSlice.objects.bulk_create(
+            new_slice(job, sorted(items), Lane.INGEST) for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
+        )
+    return job, [made.pk for made in slices]

@@ -1,0 +1,142 @@
+"""Whether a number may be texted: free carrier facts first, then paid validation (contract, both sections)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import httpx
+
+from billing import ledger, providers
+from contacts import carriers
+from contacts.bulk.entries import Entry, alive
+from contacts.carriers import Facts
+from contacts.models import Contact, LineType
+from contacts.payload import Contact as Payload
+from contacts.payload import ContactError
+
+T = TypeVar("T")
+
+
+@dataclass
+class Findings:
+    """What is known of a slice's numbers, by number; new facts and validations are still to be written."""
+
+    known_ids: dict[str, int] = field(default_factory=dict)
+    """Contacts that exist."""
+    facts: dict[str, Facts] = field(default_factory=dict)
+    """Everything known or just found, or the defaults where nobody answered."""
+    fresh: set[str] = field(default_factory=set)
+    """The numbers whose facts are not in the database."""
+    validations: dict[str, providers.Finding] = field(default_factory=dict)
+    """Paid for: before, or now."""
+    new_validations: dict[str, providers.Finding] = field(default_factory=dict)
+    """Those found just now, to be stored and charged."""
+    provider_failed: set[str] = field(default_factory=set)
+    unanswered_carrier: set[str] = field(default_factory=set)
+    """Numbers that a network source must be asked for."""
+    unanswered_validation: set[str] = field(default_factory=set)
+
+
+def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Findings:  # noqa: FBT001
+    """Everything that can be said without a network. Fails the entries whose number is not sendable."""
+    found = Findings()
+    numbers = {contact.phone_number: contact for _, contact in alive(entries)}
+    for row in Contact.objects.filter(phone_number__in=list(numbers)):
+        found.known_ids[row.phone_number] = row.pk
+        if row.verified_at is not None:
+            found.facts[row.phone_number] = Facts(
+                LineType(row.line_type), row.can_receive, row.carrier, row.time_zone
+            )
+    for phone_number, contact in numbers.items():
+        if phone_number in found.facts:
+            continue
+        if carriers.needs_network(phone_number):
+            found.unanswered_carrier.add(phone_number)
+        else:
+            found.facts[phone_number] = carriers.offline_facts(contact.number)
+            found.fresh.add(phone_number)
+    reject_unsendable(entries, found, rejects_voip=rejects_voip)
+    _know_validations(account_id, entries, found)
+    return found
+
+
+def _know_validations(account_id: int, entries: Iterable[Entry], found: Findings) -> None:
+    asked = {contact.phone_number for _, contact in alive(entries) if contact.use_validation}
+    found.validations = ledger.known(account_id, asked)
+    found.unanswered_validation = asked - found.validations.keys()
+
+
+def look_up(entries: Iterable[Entry], found: Findings, *, rejects_voip: bool) -> None:
+    """Ask the network for what is missing: all carriers at once, then all validations of what passed."""
+    facts = asyncio.run(_ask(carriers.look_up, found.unanswered_carrier, carriers.LookupFailed))
+    for phone_number in found.unanswered_carrier:
+        found.facts[phone_number] = facts.get(phone_number, carriers.UNVERIFIED)
+        found.fresh.add(phone_number)
+    found.unanswered_carrier = set()
+    reject_unsendable(entries, found, rejects_voip=rejects_voip)
+    still = {contact.phone_number for _, contact in alive(entries)} & found.unanswered_validation
+    found.new_validations = asyncio.run(_ask(providers.look_up, still, providers.ProviderFailed))
+    found.provider_failed = still - found.new_validations.keys()
+    found.unanswered_validation = set()
+
+
+async def _ask(
+    question: Callable[[httpx.AsyncClient, str], Awaitable[T]], numbers: Iterable[str], failure: type[Exception]
+) -> dict[str, T]:
+    """Ask for all numbers at once; those that `failure` was raised for are missing in the result."""
+    ordered = sorted(numbers)
+    if not ordered:
+        return {}
+    async with httpx.AsyncClient() as client:
+        answers = await asyncio.gather(
+            *(question(client, number) for number in ordered), return_exceptions=True
+        )
+    answered: dict[str, T] = {}
+    for number, answer in zip(ordered, answers, strict=True):
+        if not isinstance(answer, BaseException):
+            answered[number] = answer
+        elif not isinstance(answer, failure):
+            raise answer
+    return answered
+
+
+def reject_unsendable(entries: Iterable[Entry], found: Findings, *, rejects_voip: bool) -> None:
+    """Fail the entries whose number the carrier's facts rule out (contract, "Carrier validation")."""
+    for entry, contact in alive(entries):
+        facts = found.facts.get(contact.phone_number)
+        if facts is None:
+            continue
+        if not facts.can_receive:
+            entry.error = ContactError("not_sendable", "Phone number failed carrier validation")
+        elif facts.line_type == LineType.VOIP and rejects_voip:
+            entry.error = ContactError("not_sendable", "Phone number is a rejected VOIP number")
+
+
+def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str]) -> None:
+    """Fail the entries that paid validation rules out, or that it gave no answer for.
+
+    `charged`: the numbers that were paid for with this slice; the first entry of each bears the cost.
+    """
+    unpaid = set(charged)
+    for entry, contact in alive(entries):
+        if not contact.use_validation:
+            continue
+        if contact.phone_number in found.provider_failed:
+            entry.error = ContactError("provider_error", "The validation provider could not be reached")
+            continue
+        finding = found.validations[contact.phone_number]
+        cost = ledger.MICRO_DOLLARS if contact.phone_number in unpaid else 0
+        unpaid.discard(contact.phone_number)
+        if finding.rejects:
+            entry.error = ContactError(
+                "validation_failed",
+                f"Phone number failed validation: {finding.disposition}",
+                validation=finding.as_json(micro_dollars=cost),
+            )
+
+
+def needs_network(contact: Payload, found: Findings) -> bool:
+    """Whether something about this contact's number must be asked for on the network."""
+    number = contact.phone_number
+    return number in found.unanswered_carrier or number in found.unanswered_validation

@@ -1,0 +1,87 @@
+"""A contact on its way through a slice: what was sent, what was found, what became of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.db.models import Q
+
+from contacts import payload
+from contacts.models import ListStatus, SendingList
+from contacts.payload import ContactError
+from trackly.api import json
+
+_ABSENT = object()
+
+
+class Outcome(StrEnum):
+    """What became of a contact (contract, "GET /jobs/<id>/results")."""
+
+    CREATED = "created"
+    """It is new on the list."""
+    UPDATED = "updated"
+    """It was on the list, and something of its data is new."""
+    UNCHANGED = "unchanged"
+    """It was on the list, as it is."""
+    FAILED = "failed"
+    """It stands in `errors`."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One contact of the batch. `error` set: it failed; until then `contact` is what is to be applied."""
+
+    index: int
+    raw: bytes
+    phone_as_sent: Any = _ABSENT
+    contact: payload.Contact | None = None
+    list_id: int = 0
+    error: ContactError | None = None
+    outcome: Outcome = Outcome.FAILED
+    contact_id: int | None = None
+    list_contact_id: int | None = None
+    enrolled: int = 0
+
+    def error_entry(self) -> dict[str, Any]:
+        """The entry of `errors` (contract, "What one contact can fail with")."""
+        error = self.error or ContactError("internal_error", "The contact could not be processed")
+        sent = {} if self.phone_as_sent is _ABSENT else {"phone_number": self.phone_as_sent}
+        return {"index": self.index, **sent, "code": error.code, "error": error.message, **error.more}
+
+    def result(self) -> list[Any]:
+        """The row of the slice's `results`."""
+        return [self.index, self.outcome, self.contact_id, self.list_contact_id, self.enrolled]
+
+
+def read(index: int, raw: bytes) -> Entry:
+    """Decode and check one contact. Never raises for what a client can send."""
+    value = payload.decode(raw)
+    entry = Entry(index, raw)
+    if isinstance(value, dict) and "phone_number" in value:
+        sent = value["phone_number"]
+        # Of a contact over the limit the number may be what is too large; it is not sent back and forth.
+        if len(raw) <= payload.MAX_CONTACT_BYTES or len(json.dumps(sent)) <= payload.MAX_CONTACT_BYTES:
+            entry.phone_as_sent = sent
+    try:
+        entry.contact = payload.parse(raw, value)
+    except ContactError as error:
+        entry.error = error
+    return entry
+
+
+def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
+    """Set each entry's list, or `list_not_found` where the account has no such list. One query."""
+    whole = [(entry, entry.contact) for entry in entries if entry.contact is not None]
+    wanted = {contact.list_number for _, contact in whole}
+    lists = SendingList.objects.filter(~Q(status=ListStatus.DELETED), account_id=account_id, phone_number__in=wanted)
+    ids = dict(lists.values_list("phone_number", "pk"))
+    for entry, contact in whole:
+        entry.list_id = ids.get(contact.list_number, 0)
+        if not entry.list_id:
+            entry.error = ContactError("list_not_found", "No sending list with this list_number exists")
+
+
+def alive(entries: Iterable[Entry]) -> list[tuple[Entry, payload.Contact]]:
+    """The entries that have not failed, each with its contact."""
+    return [(entry, entry.contact) for entry in entries if entry.error is None and entry.contact is not None]

@@ -1,0 +1,132 @@
+"""A batch in the database: its job, and the slices that the job's chord carries.
+
+```
+job    queued ──► processing ──► completed          slice   pending ──► done
+                      │                                        │
+                      └────────► failed                        └──────► failed
+```
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from trackly.accounts.models import Account
+
+
+class JobStatus(models.TextChoices):
+    QUEUED = "queued"
+    """Accepted; no contact was processed yet."""
+    PROCESSING = "processing"
+    """Some slice has started."""
+    COMPLETED = "completed"
+    """Every contact has its outcome."""
+    FAILED = "failed"
+    """It ended, but some contacts could not be processed after every retry (internal_error)."""
+
+
+ENDED = (JobStatus.COMPLETED, JobStatus.FAILED)
+
+
+class BulkJob(models.Model):
+    """One accepted batch. Its counters move in the transactions that do the work."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="jobs", db_index=False)
+    kind = models.CharField(max_length=32, default="contacts.bulk")
+    status = models.CharField(max_length=16, choices=JobStatus, default=JobStatus.QUEUED)
+    total = models.IntegerField(help_text="Contacts in the batch.")
+    processed = models.IntegerField(default=0)
+    success_count = models.IntegerField(default=0)
+    error_count = models.IntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, help_text="The time of acceptance.")
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    summary = models.TextField(
+        blank=True, help_text="The answer's JSON, in ASCII: jsonb can't hold U+0000, which a contact may."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index("account", F("created_at").desc(), name="bulk_job_newest"),
+            models.Index("created_at", condition=~Q(status__in=ENDED), name="bulk_job_running"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=JobStatus.values), name="bulk_job_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=ENDED, completed_at__isnull=False)
+                | Q(~Q(status__in=ENDED), completed_at__isnull=True, summary=""),
+                name="bulk_job_ended_iff_completed_at",
+            ),
+            models.CheckConstraint(
+                condition=Q(processed=F("success_count") + F("error_count"), processed__lte=F("total")),
+                name="bulk_job_counts_reconcile",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+class SliceStatus(models.TextChoices):
+    PENDING = "pending"
+    """To be processed; a message on its way, a worker at it, or neither (then the sweep sends it)."""
+    DONE = "done"
+    """What it did and this mark were committed together."""
+    FAILED = "failed"
+    """Given up after every attempt; its contacts stand as internal_error."""
+
+
+class Lane(models.TextChoices):
+    INGEST = "ingest"
+    """Everything that needs no network. What turns out to need it is put off into slices of the other lane."""
+    LIVE = "live"
+    """Contacts whose numbers are looked up at a carrier's or validation provider's."""
+
+
+class BulkSlice(models.Model):
+    """Contacts of one batch that are processed, and take effect, together. A number never spans two slices."""
+
+    job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="slices")
+    lane = models.CharField(max_length=8, choices=Lane, default=Lane.INGEST)
+    status = models.CharField(max_length=8, choices=SliceStatus, default=SliceStatus.PENDING)
+    size = models.IntegerField(help_text="Contacts in it; what was put off counts in the later slice.")
+    payload = models.BinaryField(help_text="msgpack: a list of [index, the contact as sent].")
+    attempts = models.IntegerField(default=0)
+    sent_at = models.DateTimeField(default=timezone.now, help_text="When its message was last sent.")
+    finished_at = models.DateTimeField(null=True)
+    success_count = models.IntegerField(default=0)
+    error_count = models.IntegerField(default=0)
+    contacts_created = models.IntegerField(default=0)
+    list_contacts_created = models.IntegerField(default=0)
+    journeys_enrolled = models.IntegerField(default=0)
+    results = models.TextField(
+        default="[]", help_text="JSON: [index, outcome, contact id, membership id, enrollments] of each contact."
+    )
+    errors = models.TextField(default="[]", help_text="JSON, in ASCII: the entries of the summary's errors.")
+    lists = models.JSONField(
+        default=dict, help_text="By list id: whether a contact set use_journeys, how many had opted out."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index("sent_at", condition=Q(status="pending"), name="bulk_slice_pending"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=SliceStatus.values), name="bulk_slice_status_known"),
+            models.CheckConstraint(condition=Q(lane__in=Lane.values), name="bulk_slice_lane_known"),
+            models.CheckConstraint(
+                condition=Q(status=SliceStatus.PENDING, finished_at__isnull=True)
+                | Q(~Q(status=SliceStatus.PENDING), finished_at__isnull=False),
+                name="bulk_slice_ended_iff_finished_at",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"slice {self.pk} of {self.job_id}"

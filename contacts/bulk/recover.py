@@ -1,0 +1,47 @@
+"""What the sweep finds: slices that nobody moves, jobs that nobody settled (rule 1: Redis carries hints)."""
+
+from collections import defaultdict
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from contacts.bulk.models import ENDED, BulkJob, BulkSlice, Lane, SliceStatus
+
+_AT_ONCE = 1_000
+
+
+def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
+    """Slices that are still pending long after their message was sent, by job and lane; marked as sent now.
+
+    "Long" is TRACKLY_SWEEP_AFTER, and as long again as the slice has waited already, so that a slice behind a
+    long queue is sent a few times, not every minute. Call it in a transaction; send after its commit.
+    """
+    now = timezone.now()
+    patience = timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
+    waited = ExpressionWrapper(F("sent_at") - F("job__created_at"), output_field=DurationField())
+    stalled = (
+        BulkSlice.objects.filter(status=SliceStatus.PENDING, sent_at__lt=now - patience)
+        .annotate(waited=Greatest(waited, timedelta(0), output_field=DurationField()))
+        .filter(sent_at__lt=now - F("waited"))
+        .select_for_update(of=("self",), skip_locked=True)
+        .order_by("sent_at")
+        .values_list("pk", "job_id", "lane")[:_AT_ONCE]
+    )
+    found: dict[tuple[UUID, Lane], list[int]] = defaultdict(list)
+    for slice_id, job_id, lane in stalled:
+        found[job_id, Lane(lane)].append(slice_id)
+    taken = [slice_id for slice_ids in found.values() for slice_id in slice_ids]
+    BulkSlice.objects.filter(pk__in=taken).update(sent_at=now)
+    return found
+
+
+def orphans() -> list[UUID]:
+    """Jobs whose slices have all ended without the job: the chord's body was lost."""
+    pending = BulkSlice.objects.filter(job=OuterRef("pk"), status=SliceStatus.PENDING)
+    before = timezone.now() - timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
+    unsettled = BulkJob.objects.filter(~Q(status__in=ENDED), ~Exists(pending), created_at__lt=before)
+    return list(unsettled.values_list("pk", flat=True)[:_AT_ONCE])

@@ -1,0 +1,63 @@
+"""The Celery tasks: they take ids and call one function each. Messages hold nothing that could be lost."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task, chord, shared_task
+from django.db import transaction
+from kombu.exceptions import OperationalError as BrokerError
+from redis import RedisError
+
+from contacts.bulk import process as processing
+from contacts.bulk import recover
+from contacts.bulk import settle as settling
+from contacts.bulk.models import Lane
+from trackly.outbound import backoff
+
+logger = structlog.get_logger(__name__)
+
+
+def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
+    """Send the slices as a chord whose body settles the job.
+
+    Where the broker is away nothing is sent and nothing is lost: the sweep will send them.
+    """
+    if not slice_ids:
+        return
+    header = [process_slice.si(str(job_id), slice_id).set(queue=str(lane)) for slice_id in slice_ids]
+    try:
+        chord(header)(settle.si(str(job_id)))
+    except (BrokerError, RedisError, OSError) as exc:
+        logger.warning("not_sent", job=str(job_id), slices=len(slice_ids), exc_info=exc)
+
+
+@shared_task(bind=True, max_retries=None)
+def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
+    """A member of the chord: one slice. Tried again until it succeeds or is given up (then it is an error)."""
+    try:
+        put_off = processing.process(slice_id)
+    except Exception as exc:
+        logger.warning("slice_raised", slice=slice_id, job=job_id, exc_info=exc)
+        raise self.retry(exc=exc, countdown=backoff(self.request.retries + 1)) from exc
+    fan_out(UUID(job_id), put_off, Lane.LIVE)
+
+
+@shared_task(ignore_result=True)
+def settle(job_id: str) -> None:
+    """The chord's body: the summary. Too early (slices were put off, or sent twice) it does nothing."""
+    settling.settle(UUID(job_id))
+
+
+@shared_task(ignore_result=True)
+def sweep() -> None:
+    """By beat: send again what nobody moves, settle what nobody settled."""
+    with transaction.atomic():
+        stalled = recover.take_stalled()
+    for (job_id, lane), slice_ids in stalled.items():
+        logger.warning("sent_again", job=str(job_id), slices=len(slice_ids))
+        fan_out(job_id, slice_ids, lane)
+    for job_id in recover.orphans():
+        logger.warning("settled_by_sweep", job=str(job_id))
+        settling.settle(job_id)

@@ -1,0 +1,261 @@
+"""The rows that a slice makes: contacts, memberships, enrollments. A fixed number of statements, set by set.
+
+All of it happens in the slice's transaction. Contacts are inserted and then locked in the order of their
+numbers; whoever writes a membership holds its contact's lock. So two jobs with the same contacts wait for
+each other, and what is read under the locks stays true.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contacts import payload
+from contacts.bulk.checks import Findings
+from contacts.bulk.entries import Entry, Outcome, alive
+from contacts.models import SignupMethod
+from journeys.enroll import active_journeys, enroll
+from trackly import sql
+from trackly.api import json
+
+_CONTACT_COLUMNS = "phone_number text, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean"
+
+_INSERT_CONTACTS = f"""
+INSERT INTO contacts_contact (phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at)
+SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now()
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_CONTACT_COLUMNS})
+ORDER BY phone_number
+ON CONFLICT (phone_number) DO NOTHING
+RETURNING id, phone_number
+"""  # noqa: S608 - constants
+
+# Without FOR NO KEY UPDATE a foreign key's check (FOR KEY SHARE) by a third party would have to wait.
+_LOCK_CONTACTS = """
+SELECT id, phone_number FROM contacts_contact
+WHERE phone_number = ANY(%(numbers)s)
+ORDER BY phone_number
+FOR NO KEY UPDATE
+"""
+
+_VERIFY_CONTACTS = f"""
+UPDATE contacts_contact AS contact
+SET carrier = input.carrier, line_type = input.line_type, time_zone = input.time_zone,
+    can_receive = input.can_receive, verified_at = now()
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_CONTACT_COLUMNS})
+WHERE contact.phone_number = input.phone_number AND contact.verified_at IS NULL
+"""  # noqa: S608 - constants
+
+_READ_MEMBERSHIPS = """
+SELECT id, contact_id, sending_list_id, host(ip_address) AS ip_address, url, custom_fields, unsubscribed_at
+FROM contacts_listcontact
+WHERE contact_id = ANY(%(contacts)s) AND sending_list_id = ANY(%(lists)s)
+"""
+
+_INSERT_MEMBERSHIPS = """
+INSERT INTO contacts_listcontact (
+    sending_list_id, contact_id, signup_date, signup_method, ip_address, url, custom_fields, created_at, updated_at
+)
+SELECT list, contact, signup_date, %(method)s, ip_address, url, custom_fields, now(), now()
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
+    list bigint, contact bigint, signup_date timestamptz, ip_address inet, url text, custom_fields jsonb
+)
+RETURNING id, contact_id, sending_list_id
+"""
+
+_UPDATE_MEMBERSHIPS = """
+UPDATE contacts_listcontact AS membership
+SET ip_address = input.ip_address, url = input.url, custom_fields = input.custom_fields, updated_at = now()
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (id bigint, ip_address inet, url text, custom_fields jsonb)
+WHERE membership.id = input.id
+"""
+
+
+@dataclass
+class Counts:
+    contacts_created: int = 0
+    list_contacts_created: int = 0
+    journeys_enrolled: int = 0
+
+
+@dataclass(slots=True)
+class _Membership:
+    """A contact on a list, as it will stand after the slice."""
+
+    contact_id: int
+    list_id: int
+    id: int = 0
+    signup_date: datetime | None = None
+    ip_address: str | None = None
+    url: str = ""
+    custom_fields: dict[str, Any] | None = None
+    opted_out: bool = False
+    exists: bool = False
+    is_new: bool = False
+    is_changed: bool = False
+
+
+def write(entries: Sequence[Entry], found: Findings, *, accepted_at: datetime) -> tuple[Counts, dict[str, int]]:
+    """Apply the entries that have not failed, in order; sets what became of each.
+
+    Returns the counts, and how many memberships of each list (by id) had opted out. Call it in a transaction.
+    """
+    counts = Counts()
+    contact_ids, new_numbers = _write_contacts(entries, found)
+    counts.contacts_created = len(new_numbers)
+    living = alive(entries)
+    members = _read_memberships(living, contact_ids, new_numbers)
+    wants_journeys: list[tuple[Entry, _Membership]] = []
+    for entry, contact in living:
+        membership = members[entry.list_id, contact.phone_number]
+        was_member = membership.exists
+        _apply(entry, contact, membership, accepted_at)
+        skipped = was_member and contact.skip_journey_if_exists
+        if contact.use_journeys and not membership.opted_out and not skipped:
+            wants_journeys.append((entry, membership))
+    counts.list_contacts_created = _write_memberships(members.values())
+    for entry, contact in living:
+        membership = members[entry.list_id, contact.phone_number]
+        entry.contact_id, entry.list_contact_id = membership.contact_id, membership.id
+    counts.journeys_enrolled = _enroll(wants_journeys)
+    return counts, _opted_out(members.values())
+
+
+def _write_contacts(entries: Sequence[Entry], found: Findings) -> tuple[dict[str, int], set[str]]:
+    """Insert what is new, lock the rest, store new facts; ids by number, and the numbers inserted here."""
+    wanted = sorted({contact.phone_number for _, contact in alive(entries)})
+    new = [number for number in wanted if number not in found.known_ids]
+    ids: dict[str, int] = {}
+    if new:
+        made = sql.rows(_INSERT_CONTACTS, {"rows": _contact_rows(new, found)})
+        ids = {row["phone_number"]: row["id"] for row in made}
+    inserted = set(ids)
+    learned = [number for number in found.fresh if number in found.known_ids and found.facts[number].verified]
+    rest = sorted({number for number in wanted if number not in inserted} | set(learned))
+    if rest:
+        locked = sql.rows(_LOCK_CONTACTS, {"numbers": rest})
+        ids.update({row["phone_number"]: row["id"] for row in locked})
+    if learned:
+        sql.rows(_VERIFY_CONTACTS, {"rows": _contact_rows(learned, found)})
+    return ids, inserted
+
+
+def _contact_rows(numbers: Iterable[str], found: Findings) -> str:
+    rows = []
+    for number in numbers:
+        facts = found.facts[number]
+        rows.append(
+            {
+                "phone_number": number,
+                "carrier": facts.carrier,
+                "line_type": facts.line_type,
+                "time_zone": facts.time_zone,
+                "can_receive": facts.can_receive,
+                "verified": facts.verified,
+            }
+        )
+    return json.encode(rows).decode()
+
+
+def _read_memberships(
+    living: Sequence[tuple[Entry, payload.Contact]], contact_ids: dict[str, int], new_numbers: set[str]
+) -> dict[tuple[int, str], _Membership]:
+    """A membership for each list and number of the entries: as it stands, or one that does not exist yet."""
+    members = {
+        (entry.list_id, contact.phone_number): _Membership(contact_ids[contact.phone_number], entry.list_id)
+        for entry, contact in living
+    }
+    by_ids = {
+        (membership.list_id, membership.contact_id): membership
+        for (_, number), membership in members.items()
+        if number not in new_numbers
+    }
+    if by_ids:
+        lists, contacts = (list(set(ids)) for ids in zip(*by_ids, strict=True))
+        for row in sql.rows(_READ_MEMBERSHIPS, {"lists": lists, "contacts": contacts}):
+            membership = by_ids.get((row["sending_list_id"], row["contact_id"]))
+            if membership is not None:
+                membership.id, membership.exists = row["id"], True
+                membership.ip_address, membership.url = row["ip_address"], row["url"]
+                membership.custom_fields = row["custom_fields"]
+                membership.opted_out = row["unsubscribed_at"] is not None
+    return members
+
+
+def _apply(entry: Entry, contact: payload.Contact, membership: _Membership, accepted_at: datetime) -> None:
+    """What the contract's "What happens to an accepted contact" says, for one entry."""
+    if not membership.exists:
+        membership.exists = membership.is_new = True
+        membership.signup_date = contact.signup_date or accepted_at
+        membership.ip_address, membership.url = contact.ip_address, contact.url
+        membership.custom_fields = contact.custom_fields
+        entry.outcome = Outcome.CREATED
+        return
+    before = (membership.ip_address, membership.url, _canonical(membership.custom_fields or {}))
+    membership.ip_address = membership.ip_address or contact.ip_address
+    membership.url = membership.url or contact.url
+    kept = {} if contact.replace_custom_fields else membership.custom_fields or {}
+    membership.custom_fields = {**kept, **contact.custom_fields}
+    after = (membership.ip_address, membership.url, _canonical(membership.custom_fields))
+    entry.outcome = Outcome.UNCHANGED if before == after else Outcome.UPDATED
+    membership.is_changed = membership.is_changed or before != after
+
+
+def _canonical(fields: dict[str, Any]) -> bytes:
+    """Python takes 1, 1.0 and True for equal; their JSON tells them apart."""
+    return json.encode(fields, order="sorted") if fields else b"{}"
+
+
+def _write_memberships(members: Iterable[_Membership]) -> int:
+    """Insert the new ones (sets their ids), update the changed ones; returns how many are new."""
+    changed = [
+        {
+            "id": membership.id,
+            "ip_address": membership.ip_address,
+            "url": membership.url,
+            "custom_fields": membership.custom_fields,
+        }
+        for membership in members
+        if membership.is_changed and not membership.is_new
+    ]
+    if changed:
+        sql.rows(_UPDATE_MEMBERSHIPS, {"rows": json.encode(changed).decode()})
+    new = {(membership.list_id, membership.contact_id): membership for membership in members if membership.is_new}
+    if new:
+        rows = [
+            {
+                "list": membership.list_id,
+                "contact": membership.contact_id,
+                "signup_date": membership.signup_date,
+                "ip_address": membership.ip_address,
+                "url": membership.url,
+                "custom_fields": membership.custom_fields,
+            }
+            for membership in new.values()
+        ]
+        parameters = {"rows": json.encode(rows).decode(), "method": SignupMethod.API}
+        for row in sql.rows(_INSERT_MEMBERSHIPS, parameters):
+            new[row["sending_list_id"], row["contact_id"]].id = row["id"]
+    return len(new)
+
+
+def _enroll(wants: Sequence[tuple[Entry, _Membership]]) -> int:
+    """Enroll; the first entry that asked for an enrollment is the one that it counts for."""
+    if not wants:
+        return 0
+    journeys = active_journeys(membership.list_id for _, membership in wants)
+    first: dict[tuple[int, int], Entry] = {}
+    for entry, membership in wants:
+        for journey in journeys.get(membership.list_id, ()):
+            first.setdefault((journey.pk, membership.id), entry)
+    made = enroll(list(first))
+    for pair in made:
+        first[pair].enrolled += 1
+    return len(made)
+
+
+def _opted_out(members: Iterable[_Membership]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for membership in members:
+        if membership.opted_out:
+            counts[str(membership.list_id)] = counts.get(str(membership.list_id), 0) + 1
+    return counts

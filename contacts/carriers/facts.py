@@ -1,0 +1,26 @@
+"""What every source of carrier facts answers."""
+
+from dataclasses import dataclass
+
+from contacts.models import LineType
+
+
+class LookupFailed(Exception):
+    """The source gave no answer. The number is accepted as unverified and looked up again later (contract)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a number."""
+
+    line_type: LineType = LineType.UNKNOWN
+    can_receive: bool = True
+    """In service, and of a kind that takes text messages."""
+    carrier: str = ""
+    time_zone: str = ""
+    """IANA name; empty: unknown."""
+    verified: bool = True
+    """False: nobody answered; the facts are defaults."""
+
+
+UNVERIFIED = Facts(verified=False)

@@ -1,0 +1,112 @@
+"""Numbers, the lists they are on, and what is known of both."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from trackly.accounts.models import Account
+
+
+class ListStatus(models.TextChoices):
+    ACTIVE = "active"
+    """Messages go out, contacts come in."""
+    PAUSED = "paused"
+    """Nothing goes out; contacts still come in."""
+    DELETED = "deleted"
+    """Gone for the API (`list_not_found`); kept, because memberships and messages point at it."""
+
+
+class SendingList(models.Model):
+    """A number that an account sends from, and the contacts that signed up for it."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="sending_lists")
+    phone_number = models.CharField(max_length=16, help_text="E.164")
+    brand_name = models.CharField(max_length=200, blank=True)
+    list_name = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=16, choices=ListStatus, default=ListStatus.ACTIVE)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            # A deleted list's number may come back as a new list.
+            models.UniqueConstraint(
+                "account",
+                "phone_number",
+                condition=~Q(status=ListStatus.DELETED),
+                name="sending_list_unique_number",
+            ),
+            models.CheckConstraint(condition=Q(status__in=ListStatus.values), name="sending_list_status_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.list_name or self.phone_number
+
+
+class LineType(models.TextChoices):
+    """What `GET /contacts` calls the kind of line (contract, "The rest")."""
+
+    CELL_PHONE = "CELL PHONE", "cell phone"
+    VOIP = "VOIP", "VOIP"
+    LANDLINE = "LANDLINE", "landline"
+    UNKNOWN = "UNKNOWN", "unknown"
+
+
+class Contact(models.Model):
+    """A phone number: one row in the whole system, whichever accounts know it.
+
+    The carrier's facts are those of the last look-up that was answered; until then the number is unverified.
+    """
+
+    phone_number = models.TextField(unique=True, db_collation="C", help_text="E.164")
+    carrier = models.CharField(max_length=200, blank=True)
+    line_type = models.CharField(max_length=10, choices=LineType, default=LineType.UNKNOWN)
+    time_zone = models.CharField(max_length=64, blank=True, help_text="IANA name")
+    can_receive = models.BooleanField(
+        default=True, help_text="The carrier says the number is in service and can take a text message."
+    )
+    verified_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a carrier look-up last answered; empty: unverified."
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.phone_number
+
+
+class SignupMethod(models.TextChoices):
+    API = "api", "API"
+    """`POST /contacts` or `/contacts/bulk`."""
+    CSV = "csv", "CSV"
+    """A file, by the import command or client."""
+    ADMIN = "admin", "admin"
+    """By hand."""
+
+
+class ListContact(models.Model):
+    """A contact's membership of a list: one row per contact and list.
+
+    Whoever writes memberships holds the lock on their Contact's row (contacts.bulk.write), so what was read
+    under it stays true until the commit.
+    """
+
+    sending_list = models.ForeignKey(SendingList, on_delete=models.CASCADE, related_name="memberships")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="memberships", db_index=False)
+    signup_date = models.DateTimeField()
+    signup_method = models.CharField(max_length=8, choices=SignupMethod, default=SignupMethod.API)
+    ip_address = models.GenericIPAddressField(null=True, blank=True, help_text="Consent evidence.")
+    url = models.CharField(max_length=2048, blank=True, help_text="Consent evidence.")
+    custom_fields = models.JSONField(default=dict, blank=True)
+    unsubscribed_at = models.DateTimeField(null=True, blank=True, help_text="Set: the contact opted out.")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "list membership"
+        constraints = [
+            # Contact first: the same index finds a contact's memberships on all lists.
+            models.UniqueConstraint(fields=["contact", "sending_list"], name="list_contact_unique"),
+        ]
+        indexes = [models.Index("sending_list", F("signup_date").desc(), name="list_contact_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} on {self.sending_list_id}"

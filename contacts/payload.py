@@ -1,0 +1,177 @@
+"""The contact object: its fields, its rules, and what is said where one is broken (contract, "A contact")."""
+
+import ipaddress
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import phonenumbers
+
+from contacts import phone
+from trackly.api import json
+
+T = TypeVar("T")
+
+MAX_CONTACT_BYTES = 4_000
+MAX_URL_CHARACTERS = 2_048
+
+
+class ContactError(Exception):
+    """A contact that fails: the entry of `errors` without its index and phone number."""
+
+    def __init__(self, code: str, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.more = more
+
+
+@dataclass(slots=True)
+class Contact:
+    """A contact whose shape is right. Whether its list exists and its number takes messages comes later."""
+
+    phone_number: str
+    number: phonenumbers.PhoneNumber
+    list_number: str
+    use_journeys: bool
+    skip_journey_if_exists: bool
+    use_validation: bool
+    signup_date: datetime | None
+    ip_address: str | None
+    url: str
+    custom_fields: dict[str, Any] = field(default_factory=dict)
+    replace_custom_fields: bool = False
+
+
+def decode(raw: bytes) -> Any:
+    """The JSON value of one contact, as sent."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return json.loads(raw)  # a lone surrogate, a number beyond a float
+
+
+def parse(raw: bytes, value: Any) -> Contact:
+    """Check one contact, of which `raw` are the bytes as sent and `value` what they decode to.
+
+    Raises ContactError, in the contract's order: the first rule that is broken counts.
+    """
+    if not isinstance(value, dict):
+        raise ContactError("invalid_contact", "Each contact must be an object")
+    if len(raw) > MAX_CONTACT_BYTES:
+        raise ContactError("payload_too_large", f"The contact exceeds {MAX_CONTACT_BYTES:,} bytes")
+    phone_number, list_number = value.get("phone_number"), value.get("list_number")
+    if phone_number is None or phone_number == "":
+        raise ContactError("missing_phone_number", "phone_number is missing")
+    if list_number is None or list_number == "":
+        raise ContactError("missing_list_number", "list_number is missing")
+    number = phone.parse(phone_number) if isinstance(phone_number, str) else None
+    if number is None:
+        raise ContactError("invalid_phone", "phone_number is not a valid E.164 number")
+    if not isinstance(list_number, str) or not phone.is_e164(list_number):
+        raise ContactError("invalid_list_number", "list_number is not a valid E.164 number")
+    return Contact(
+        phone_number=phone_number,
+        number=number,
+        list_number=list_number,
+        use_journeys=_boolean(value, "use_journeys", default=False),
+        skip_journey_if_exists=_boolean(value, "skip_journey_if_exists", default=True),
+        use_validation=_boolean(value, "use_validation", default=False),
+        signup_date=_optional(value, "signup_date", _moment),
+        ip_address=_optional(value, "ip_address", _ip_address),
+        url=_optional(value, "url", _url) or "",
+        custom_fields=_optional(value, "custom_fields", _custom_fields) or {},
+        replace_custom_fields=_boolean(value, "replace_custom_fields", default=False),
+    )
+
+
+def _invalid(name: str, message: str) -> ContactError:
+    return ContactError("invalid_field", f"{name} {message}", field=name)
+
+
+def _boolean(value: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    given = value.get(name, default)
+    if not isinstance(given, bool):
+        raise _invalid(name, "must be true or false")
+    return given
+
+
+def _optional(value: Mapping[str, Any], name: str, read: Callable[[Any], T]) -> T | None:
+    """What `read` makes of the field; None where it is absent. `null` is a wrong type, as in the contract."""
+    if name not in value:
+        return None
+    try:
+        return read(value[name])
+    except (ValueError, OverflowError) as exc:
+        raise _invalid(name, str(exc)) from exc
+
+
+def _moment(given: Any) -> datetime:
+    """ISO 8601, no offset means UTC (contract). Raises ValueError."""
+    message = "must be an ISO 8601 date and time"
+    if not isinstance(given, str):
+        raise ValueError(message)
+    try:
+        moment = datetime.fromisoformat(given)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(message) from exc
+
+
+def _ip_address(given: Any) -> str:
+    """IPv4 or IPv6, without a zone (`%eth0` means something on one machine only)."""
+    message = "must be an IPv4 or IPv6 address"
+    if not isinstance(given, str) or "%" in given:
+        raise ValueError(message)
+    try:
+        return str(ipaddress.ip_address(given))
+    except ValueError as exc:
+        raise ValueError(message) from exc
+
+
+def _url(given: Any) -> str:
+    message = f"must be an http or https URL of up to {MAX_URL_CHARACTERS:,} characters"
+    if not isinstance(given, str) or len(given) > MAX_URL_CHARACTERS:
+        raise ValueError(message)
+    if any(character <= " " or character == "\x7f" for character in given) or not _storable(given):
+        raise ValueError(message)
+    try:
+        parts = urlsplit(given)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError as exc:
+        raise ValueError(message) from exc
+    if not valid:
+        raise ValueError(message)
+    return given
+
+
+def _custom_fields(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise ValueError("must be an object")
+    for key, value in given.items():
+        if not _storable(key):
+            raise ValueError("has a name with a character that can't be stored")
+        if isinstance(value, str):
+            if not _storable(value):
+                raise ValueError("has a text with a character that can't be stored")
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError("has a number that is out of range")
+        elif not isinstance(value, int):  # bool is an int
+            raise ValueError("must hold strings, numbers and booleans only")
+    return given
+
+
+def _storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: it has no U+0000 and is encodable, so no lone surrogates."""
+    if "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

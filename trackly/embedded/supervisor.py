@@ -1,0 +1,195 @@
+"""Processes that belong together: started in order, shown by name, restarted if they die, ended together."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+GRACE_SECONDS = 20.0
+"""How long a process may take to end before it is killed."""
+_POLL_SECONDS = 0.1
+_STEADY_SECONDS = 10.0
+"""A process that lived this long is restarted at once, others after a growing pause."""
+_LONGEST_PAUSE = 5.0
+
+
+class StartFailed(Exception):
+    """A service did not become ready."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is to run, under which name, and how to tell that it does."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    stop_signal: str = "SIGTERM"
+    user: str | None = None
+    ready: Callable[[], bool] | None = None
+
+
+@dataclass
+class _Running:
+    service: Service
+    process: "subprocess.Popen[str]"
+    since: float
+    deaths: int = 0
+    restart_at: float | None = None
+
+
+class Supervisor:
+    """Keeps services running. What it started stands in `record`, so that a successor finds it."""
+
+    def __init__(self, record: Path, output: IO[str] | None = None) -> None:
+        self._record = record
+        self._output = output or sys.stdout
+        self._running: list[_Running] = []
+        self._printing = threading.Lock()
+
+    def say(self, name: str, line: str) -> None:
+        with self._printing, suppress(ValueError, OSError):  # whoever listened may be gone
+            self._output.write(f"{name:<8} | {line}\n")
+            self._output.flush()
+
+    def start(self, service: Service, *, timeout: float = 60.0) -> None:
+        """Start a service and wait until it is ready. Raises StartFailed."""
+        running = _Running(service, self._spawn(service), time.monotonic())
+        self._running.append(running)
+        self._write_record()
+        if service.ready is not None:
+            self._await(running, service.ready, timeout)
+
+    def _await(self, running: _Running, ready: Callable[[], bool], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not ready():
+            name = running.service.name
+            if running.process.poll() is not None:
+                raise StartFailed(f"{name} ended with {running.process.returncode} while starting.")
+            if time.monotonic() > deadline:
+                raise StartFailed(f"{name} is not ready after {timeout:.0f} s.")
+            time.sleep(_POLL_SECONDS)
+
+    def _spawn(self, service: Service) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            list(service.command),
+            env={**os.environ, **service.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C is for us alone; and its children can be ended with it
+            **identity(service.user),
+        )
+        threading.Thread(target=self._relay, args=(service.name, process), daemon=True).start()
+        return process
+
+    def _relay(self, name: str, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        for line in process.stdout:
+            self.say(name, line.rstrip("\n"))
+
+    def watch(self, stop: threading.Event) -> None:
+        """Restart what dies until `stop` is set."""
+        while not stop.wait(_POLL_SECONDS):
+            for running in self._running:
+                self._look_after(running)
+
+    def _look_after(self, running: _Running) -> None:
+        now = time.monotonic()
+        if running.process.poll() is None:
+            return
+        if running.restart_at is None:
+            running.deaths = 0 if now - running.since > _STEADY_SECONDS else running.deaths + 1
+            pause = min(_LONGEST_PAUSE, 0.25 * 2**running.deaths) if running.deaths else 0.0
+            running.restart_at = now + pause
+            end_group(running.process.pid, signal.SIGKILL)  # children that outlived it
+            code = running.process.returncode
+            self.say(running.service.name, f"died ({code}); starting it again in {pause:.1f} s")
+        if now >= running.restart_at:
+            running.process, running.since = self._spawn(running.service), now
+            running.restart_at = None
+            self._write_record()
+
+    def stop(self) -> None:
+        """End everything, the last started first."""
+        for running in reversed(self._running):
+            end(running.process, getattr(signal, running.service.stop_signal))
+        self._running.clear()
+        self._record.unlink(missing_ok=True)
+
+    def _write_record(self) -> None:
+        entries = []
+        for running in self._running:
+            with suppress(psutil.NoSuchProcess):
+                born = psutil.Process(running.process.pid).create_time()
+                entries.append([running.service.name, running.process.pid, born, running.service.stop_signal])
+        temporary = self._record.with_suffix(".new")
+        temporary.write_text(json.dumps(entries))
+        temporary.replace(self._record)
+
+
+def identity(user: str | None) -> dict[str, Any]:
+    """Popen's arguments that make a process run as `user`, in that user's group alone; None: as we do."""
+    if user is None:
+        return {}
+    owner = pwd.getpwnam(user)
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
+def end(process: "subprocess.Popen[str]", stop_signal: signal.Signals) -> None:
+    """Ask a process to end, kill it if it doesn't, and kill what it leaves in its session."""
+    if process.poll() is None:
+        process.send_signal(stop_signal)
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    end_group(process.pid, signal.SIGKILL)
+
+
+def end_group(leader: int, with_signal: signal.Signals) -> None:
+    """Signal the process group that `leader`, which we started, has led."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, with_signal)
+
+
+def end_leftovers(record: Path) -> list[str]:
+    """End what a supervisor that was killed left running, the last started first; returns the names.
+
+    A process is only touched if it is the very one that was recorded: same id, same time of birth.
+    """
+    if not record.exists():
+        return []
+    ended = []
+    for name, pid, born, stop_signal in reversed(json.loads(record.read_text())):
+        try:
+            process = psutil.Process(pid)
+            if abs(process.create_time() - born) > 0.01:  # noqa: PLR2004 - the id went to another process
+                continue
+            process.send_signal(getattr(signal, stop_signal))
+            try:
+                process.wait(GRACE_SECONDS)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(GRACE_SECONDS)
+            ended.append(name)
+        except psutil.NoSuchProcess:
+            pass
+        # While members live the kernel gives the group's id to nobody else.
+        end_group(pid, signal.SIGKILL)
+    record.unlink()
+    return ended

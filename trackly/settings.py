@@ -1,0 +1,234 @@
+"""Settings, all from the environment (12-factor).
+
+Any `X` may be given as `X_FILE`, a path whose contents are the value (Docker and Kubernetes secrets).
+Where `DATABASE_URL` and the like are absent, those of a stack that runs in the state directory
+(`TRACKLY_HOME`, `make up`) are used, so that `manage.py` and `celery -A trackly` meet the same servers.
+README.md, "Settings", lists what there is.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.FileAwareEnv()
+TRACKLY_HOME = Path(env.str("TRACKLY_HOME", default=str(BASE_DIR / ".trackly"))).resolve()
+if (TRACKLY_HOME / "stack.env").is_file():
+    env.read_env(TRACKLY_HOME / "stack.env")
+
+# --- What kind of process this is -------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+# The sandbox (contract, "Sandbox"): look-ups go to the stub on the loopback, never to a provider.
+TRACKLY_SANDBOX = env.bool("TRACKLY_SANDBOX", default=False)
+TRACKLY_SANDBOX_URL = env.str("TRACKLY_SANDBOX_URL", default="http://127.0.0.1:8099")
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "SECRET_KEY (or SECRET_KEY_FILE) is not set. `make up` and `make servers` make one for their state "
+        "directory; elsewhere give a long random string."
+    )
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- Ingestion --------------------------------------------------------------------------------------
+
+# Contacts per task of the chord. 1 gives one task per contact; a batch of 1,000 in one slice is quickest.
+TRACKLY_SLICE_SIZE = env.int("TRACKLY_SLICE_SIZE", default=1000)
+# Contacts that need a live look-up travel in slices of this size: all of one slice are looked up at once.
+TRACKLY_LIVE_SLICE_SIZE = env.int("TRACKLY_LIVE_SLICE_SIZE", default=25)
+# Seconds a request waits for its result at most, before it is answered 202 (contract, "The answer").
+TRACKLY_MAX_WAIT = env.float("TRACKLY_MAX_WAIT", default=30.0)
+# Requests of one web process that may wait at the same time; keep it below gunicorn's threads.
+TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
+# Seconds after which the sweep sends a slice again that nobody has moved.
+TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=60.0)
+# Attempts at a slice that raises, before its contacts become internal_error.
+TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
+# Where free carrier facts come from: `offline` is phonenumbers' metadata (contacts/carriers).
+TRACKLY_CARRIER = env.str("TRACKLY_CARRIER", default="offline")
+# Seconds for one look-up over HTTP, and how often it is tried.
+TRACKLY_LOOKUP_TIMEOUT = env.float("TRACKLY_LOOKUP_TIMEOUT", default=3.0)
+TRACKLY_LOOKUP_TRIES = env.int("TRACKLY_LOOKUP_TRIES", default=3)
+
+for _name in ("TRACKLY_SLICE_SIZE", "TRACKLY_LIVE_SLICE_SIZE", "TRACKLY_SLICE_ATTEMPTS", "TRACKLY_LOOKUP_TRIES"):
+    if globals()[_name] < 1:
+        raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 1.")
+
+# --- Django -----------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "trackly.accounts",
+    "contacts",
+    "contacts.bulk",
+    "journeys",
+    "billing",
+]
+MIDDLEWARE = [
+    "trackly.api.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "trackly.urls"
+WSGI_APPLICATION = "trackly.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# PostgreSQL >= 15. The pool keeps connections over requests and tasks, and a request that can't get one
+# in time is told so (503) instead of hanging.
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db("DATABASE_URL", default="postgresql://127.0.0.1:5432/trackly")
+}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured("DATABASE_URL must name PostgreSQL: postgresql://user:password@host:port/name")
+DATABASES["default"].update(
+    CONN_HEALTH_CHECKS=True,
+    OPTIONS={
+        **DATABASES["default"].get("OPTIONS", {}),
+        "connect_timeout": 5,
+        "pool": {"min_size": 0, "max_size": env.int("TRACKLY_DB_POOL", default=16), "timeout": 5},
+    },
+)
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# In development and the sandbox files are served from the packages; elsewhere `collectstatic` has run.
+WHITENOISE_USE_FINDERS = DEBUG or TRACKLY_SANDBOX
+if not WHITENOISE_USE_FINDERS:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["trackly.accounts.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["trackly.accounts.authentication.AccountMayAct"],
+    "DEFAULT_RENDERER_CLASSES": ["trackly.api.renderers.MsgspecRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],  # bodies are read by trackly.api.body
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "trackly.api.renderers.AlwaysJson",
+    "EXCEPTION_HANDLER": "trackly.api.errors.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Trackly",
+    "SITE_HEADER": "Trackly",
+    "SITE_SYMBOL": "sms",
+    "SITE_URL": reverse_lazy("admin:index"),
+}
+
+# --- Celery -----------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_TASK_DEFAULT_QUEUE = "ingest"
+CELERY_TASK_ROUTES = {
+    "contacts.bulk.tasks.process_live_slice": {"queue": "live"},
+    "contacts.bulk.tasks.settle": {"queue": "settle"},
+    "contacts.bulk.tasks.sweep": {"queue": "settle"},
+}
+# A worker without `-Q` takes all queues, the short ones first.
+CELERY_TASK_QUEUES = {"settle": {}, "ingest": {}, "live": {}}
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_RETRY_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 300
+# Far above the time limit (celery #5935: what runs longer than this runs twice at once).
+_REDIS_TRANSPORT: dict[str, Any] = {
+    "visibility_timeout": 1800,
+    "queue_order_strategy": "priority",
+    "socket_connect_timeout": 2,
+    "socket_timeout": 30,
+    "socket_keepalive": True,
+}
+CELERY_BROKER_TRANSPORT_OPTIONS = _REDIS_TRANSPORT
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"result_chord_ordered": False}
+CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2
+CELERY_REDIS_SOCKET_TIMEOUT = 30
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A publisher gives up soon: the batch is in the database already and the sweep will send it.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
+CELERY_RESULT_EXPIRES = 600
+CELERY_RESULT_CHORD_EXPIRES = 3600
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE = {"sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}}
+
+# --- Logs -------------------------------------------------------------------------------------------
+
+_RENDERER: Any = (
+    structlog.processors.JSONRenderer()
+    if env.str("LOG_FORMAT", default="console" if DEBUG or TRACKLY_SANDBOX else "json") == "json"
+    else structlog.dev.ConsoleRenderer(colors=False)
+)
+_PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso"),
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structlog": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": _RENDERER,
+            "foreign_pre_chain": _PROCESSORS,
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "httpx": {"level": "WARNING"},  # its INFO lines hold whole URLs, and so phone numbers
+    },
+}
+structlog.configure(
+    processors=[*_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)

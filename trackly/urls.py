@@ -1,0 +1,18 @@
+"""All paths. Under /api/ everything answers JSON, also what is not there."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+
+from trackly.api import errors, health
+
+urlpatterns = [
+    path("api/v2/", include("contacts.urls")),
+    re_path(r"^api(?:/|$)", errors.no_such_path),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+]
+handler404 = errors.no_such_path
+handler500 = errors.server_error
