@@ -1,4 +1,4 @@
-"""The 402 gate: may this account be billed? (contract, "POST /contacts/bulk")"""
+"""The 402 gate (contract, "POST /contacts/bulk"): may this account be billed."""
 
 from django.db.models import Exists, OuterRef
 

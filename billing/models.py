@@ -60,7 +60,6 @@ class Disposition(models.TextChoices):
     """No such number."""
 
 
-
 class Validation(models.Model):
     """What a paid validation of a number found, for the account that paid. Kept for good."""
 

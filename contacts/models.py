@@ -35,7 +35,9 @@ class SendingList(models.Model):
                 condition=~Q(status=ListStatus.DELETED),
                 name="sending_list_unique_number",
             ),
-            models.CheckConstraint(condition=Q(status__in=ListStatus.values), name="sending_list_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=ListStatus.values), name="sending_list_status_known"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -109,4 +111,4 @@ class ListContact(models.Model):
         indexes = [models.Index("sending_list", F("signup_date").desc(), name="list_contact_newest")]
 
     def __str__(self) -> str:
-        return f"{self.contact_id} on {self.sending_list_id}"
+        return f"{self.contact} on {self.sending_list}"

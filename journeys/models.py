@@ -61,4 +61,4 @@ class Enrollment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.list_contact_id} on {self.journey_id}"
+        return f"{self.list_contact}: {self.journey}"

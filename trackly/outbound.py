@@ -23,7 +23,7 @@ class OutboundError(Exception):
 
 def backoff(tried: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
     """Seconds before the next try, after `tried` failed ones: doubling from 0.2 to 5, half of it jitter."""
-    cap = min(5.0, 0.2 * 2 ** (tried - 1))
+    cap: float = min(5.0, 0.2 * 2 ** (tried - 1))
     return cap / 2 + uniform(0, cap / 2)
 
 

@@ -57,7 +57,12 @@ TRACKLY_CARRIER = env.str("TRACKLY_CARRIER", default="offline")
 TRACKLY_LOOKUP_TIMEOUT = env.float("TRACKLY_LOOKUP_TIMEOUT", default=3.0)
 TRACKLY_LOOKUP_TRIES = env.int("TRACKLY_LOOKUP_TRIES", default=3)
 
-for _name in ("TRACKLY_SLICE_SIZE", "TRACKLY_LIVE_SLICE_SIZE", "TRACKLY_SLICE_ATTEMPTS", "TRACKLY_LOOKUP_TRIES"):
+for _name in (
+    "TRACKLY_SLICE_SIZE",
+    "TRACKLY_LIVE_SLICE_SIZE",
+    "TRACKLY_SLICE_ATTEMPTS",
+    "TRACKLY_LOOKUP_TRIES",
+):
     if globals()[_name] < 1:
         raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 1.")
 
@@ -133,10 +138,10 @@ DATABASES["default"].update(
 )
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # In development and the sandbox files are served from the packages; elsewhere `collectstatic` has run.
 WHITENOISE_USE_FINDERS = DEBUG or TRACKLY_SANDBOX
 if not WHITENOISE_USE_FINDERS:
+    STATIC_ROOT = BASE_DIR / "staticfiles"
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -172,7 +177,7 @@ CELERY_TASK_ROUTES = {
     "contacts.bulk.tasks.sweep": {"queue": "settle"},
 }
 # A worker without `-Q` takes all queues, the short ones first.
-CELERY_TASK_QUEUES = {"settle": {}, "ingest": {}, "live": {}}
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"settle": {}, "ingest": {}, "live": {}}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -196,7 +201,9 @@ CELERY_RESULT_EXPIRES = 600
 CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}
+}
 
 # --- Logs -------------------------------------------------------------------------------------------
 

@@ -19,5 +19,5 @@ def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(connection.connection, row_factory=dict_row) as cursor:
-        cursor.execute(statement, parameters)  # type: ignore[arg-type] # LiteralString: ours are constants
+        cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []

@@ -102,6 +102,7 @@ def accept(account: Account, batch: Batch) -> tuple[BulkJob, list[int]]:
         job = BulkJob(account=account, total=len(batch.items))
         job.save(force_insert=True)
         slices = BulkSlice.objects.bulk_create(
-            new_slice(job, sorted(items), Lane.INGEST) for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
+            new_slice(job, sorted(items), Lane.INGEST)
+            for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
         )
     return job, [made.pk for made in slices]

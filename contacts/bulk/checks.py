@@ -1,4 +1,4 @@
-"""Whether a number may be texted: free carrier facts first, then paid validation (contract, both sections)."""
+"""Whether a number may be texted: free carrier facts first, then paid validation (contract)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -82,7 +82,9 @@ def look_up(entries: Iterable[Entry], found: Findings, *, rejects_voip: bool) ->
 
 
 async def _ask(
-    question: Callable[[httpx.AsyncClient, str], Awaitable[T]], numbers: Iterable[str], failure: type[Exception]
+    question: Callable[[httpx.AsyncClient, str], Awaitable[T]],
+    numbers: Iterable[str],
+    failure: type[Exception],
 ) -> dict[str, T]:
     """Ask for all numbers at once; those that `failure` was raised for are missing in the result."""
     ordered = sorted(numbers)

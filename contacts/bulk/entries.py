@@ -74,7 +74,9 @@ def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
     """Set each entry's list, or `list_not_found` where the account has no such list. One query."""
     whole = [(entry, entry.contact) for entry in entries if entry.contact is not None]
     wanted = {contact.list_number for _, contact in whole}
-    lists = SendingList.objects.filter(~Q(status=ListStatus.DELETED), account_id=account_id, phone_number__in=wanted)
+    lists = SendingList.objects.filter(
+        ~Q(status=ListStatus.DELETED), account_id=account_id, phone_number__in=wanted
+    )
     ids = dict(lists.values_list("phone_number", "pk"))
     for entry, contact in whole:
         entry.list_id = ids.get(contact.list_number, 0)

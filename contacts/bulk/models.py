@@ -85,13 +85,13 @@ class SliceStatus(models.TextChoices):
 
 class Lane(models.TextChoices):
     INGEST = "ingest"
-    """Everything that needs no network. What turns out to need it is put off into slices of the other lane."""
+    """What needs no network. What turns out to need it is put off into slices of the other lane."""
     LIVE = "live"
     """Contacts whose numbers are looked up at a carrier's or validation provider's."""
 
 
 class BulkSlice(models.Model):
-    """Contacts of one batch that are processed, and take effect, together. A number never spans two slices."""
+    """Contacts of a batch that are processed, and take effect, together. No number spans two slices."""
 
     job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="slices")
     lane = models.CharField(max_length=8, choices=Lane, default=Lane.INGEST)
@@ -107,7 +107,8 @@ class BulkSlice(models.Model):
     list_contacts_created = models.IntegerField(default=0)
     journeys_enrolled = models.IntegerField(default=0)
     results = models.TextField(
-        default="[]", help_text="JSON: [index, outcome, contact id, membership id, enrollments] of each contact."
+        default="[]",
+        help_text="JSON: [index, outcome, contact id, membership id, enrollments] of each contact.",
     )
     errors = models.TextField(default="[]", help_text="JSON, in ASCII: the entries of the summary's errors.")
     lists = models.JSONField(
@@ -119,7 +120,9 @@ class BulkSlice(models.Model):
             models.Index("sent_at", condition=Q(status="pending"), name="bulk_slice_pending"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(status__in=SliceStatus.values), name="bulk_slice_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=SliceStatus.values), name="bulk_slice_status_known"
+            ),
             models.CheckConstraint(condition=Q(lane__in=Lane.values), name="bulk_slice_lane_known"),
             models.CheckConstraint(
                 condition=Q(status=SliceStatus.PENDING, finished_at__isnull=True)

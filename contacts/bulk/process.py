@@ -142,8 +142,7 @@ def _take_effect(
     _finish(taken, entries, counts, opted_out, SliceStatus.DONE)
     job = BulkJob(pk=taken.job_id)
     made = [
-        new_slice(job, items, Lane.LIVE)
-        for items in cut(_by_number(later), settings.TRACKLY_LIVE_SLICE_SIZE)
+        new_slice(job, items, Lane.LIVE) for items in cut(_by_number(later), settings.TRACKLY_LIVE_SLICE_SIZE)
     ]
     return [live.pk for live in BulkSlice.objects.bulk_create(made)]
 
@@ -165,7 +164,9 @@ def _finish(
     """Mark the slice as ended, with what it did, and move the job's counters."""
     failed = [entry for entry in entries if entry.outcome == Outcome.FAILED]
     lists = {
-        str(entry.list_id): [False, opted_out.get(str(entry.list_id), 0)] for entry in entries if entry.list_id
+        str(entry.list_id): [False, opted_out.get(str(entry.list_id), 0)]
+        for entry in entries
+        if entry.list_id
     }
     for entry in entries:
         if entry.list_id and entry.contact is not None and entry.contact.use_journeys:

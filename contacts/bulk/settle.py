@@ -67,7 +67,8 @@ def _warnings(slices: Iterable[BulkSlice]) -> list[str]:
     for list_id, number in sorted(numbers.items(), key=lambda item: item[1]):
         if names := ", ".join(f'"{journey.name}"' for journey in journeys.get(list_id, ())):
             warnings.append(
-                f"List {number} has active Welcome Journeys ({names}), but no contact of this batch set use_journeys."
+                f"List {number} has active Welcome Journeys ({names}), "
+                "but no contact of this batch set use_journeys."
             )
         if count := opted_out[list_id]:
             who = "1 contact was" if count == 1 else f"{count} contacts were"

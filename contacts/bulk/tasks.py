@@ -35,7 +35,7 @@ def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
 
 @shared_task(bind=True, max_retries=None)
 def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
-    """A member of the chord: one slice. Tried again until it succeeds or is given up (then it is an error)."""
+    """A member of the chord: one slice. Tried again until it succeeds or is given up."""
     try:
         put_off = processing.process(slice_id)
     except Exception as exc:

@@ -18,10 +18,14 @@ from journeys.enroll import active_journeys, enroll
 from trackly import sql
 from trackly.api import json
 
-_CONTACT_COLUMNS = "phone_number text, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean"
+_CONTACT_COLUMNS = (
+    "phone_number text, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean"
+)
 
 _INSERT_CONTACTS = f"""
-INSERT INTO contacts_contact (phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at)
+INSERT INTO contacts_contact (
+    phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at
+)
 SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now()
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_CONTACT_COLUMNS})
 ORDER BY phone_number
@@ -46,14 +50,16 @@ WHERE contact.phone_number = input.phone_number AND contact.verified_at IS NULL
 """  # noqa: S608 - constants
 
 _READ_MEMBERSHIPS = """
-SELECT id, contact_id, sending_list_id, host(ip_address) AS ip_address, url, custom_fields, unsubscribed_at
+SELECT id, contact_id, sending_list_id, host(ip_address) AS ip_address, url, custom_fields::text,
+       unsubscribed_at
 FROM contacts_listcontact
 WHERE contact_id = ANY(%(contacts)s) AND sending_list_id = ANY(%(lists)s)
 """
 
 _INSERT_MEMBERSHIPS = """
 INSERT INTO contacts_listcontact (
-    sending_list_id, contact_id, signup_date, signup_method, ip_address, url, custom_fields, created_at, updated_at
+    sending_list_id, contact_id, signup_date, signup_method, ip_address, url, custom_fields,
+    created_at, updated_at
 )
 SELECT list, contact, signup_date, %(method)s, ip_address, url, custom_fields, now(), now()
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
@@ -94,7 +100,9 @@ class _Membership:
     is_changed: bool = False
 
 
-def write(entries: Sequence[Entry], found: Findings, *, accepted_at: datetime) -> tuple[Counts, dict[str, int]]:
+def write(
+    entries: Sequence[Entry], found: Findings, *, accepted_at: datetime
+) -> tuple[Counts, dict[str, int]]:
     """Apply the entries that have not failed, in order; sets what became of each.
 
     Returns the counts, and how many memberships of each list (by id) had opted out. Call it in a transaction.
@@ -176,7 +184,7 @@ def _read_memberships(
             if membership is not None:
                 membership.id, membership.exists = row["id"], True
                 membership.ip_address, membership.url = row["ip_address"], row["url"]
-                membership.custom_fields = row["custom_fields"]
+                membership.custom_fields = payload.decode(row["custom_fields"].encode())
                 membership.opted_out = row["unsubscribed_at"] is not None
     return members
 
@@ -219,7 +227,9 @@ def _write_memberships(members: Iterable[_Membership]) -> int:
     ]
     if changed:
         sql.rows(_UPDATE_MEMBERSHIPS, {"rows": json.encode(changed).decode()})
-    new = {(membership.list_id, membership.contact_id): membership for membership in members if membership.is_new}
+    new = {
+        (membership.list_id, membership.contact_id): membership for membership in members if membership.is_new
+    }
     if new:
         rows = [
             {

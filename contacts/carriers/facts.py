@@ -6,7 +6,7 @@ from contacts.models import LineType
 
 
 class LookupFailed(Exception):
-    """The source gave no answer. The number is accepted as unverified and looked up again later (contract)."""
+    """The source gave no answer: the number is accepted as unverified and looked up later (contract)."""
 
 
 @dataclass(frozen=True, slots=True)

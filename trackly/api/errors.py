@@ -3,7 +3,6 @@
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
@@ -51,23 +50,21 @@ def envelope(error: ApiError) -> dict[str, str]:
 
 def as_api_error(exc: Exception) -> ApiError | None:
     """What a client is told of `exc`, or None if nobody foresaw it."""
+    error = None
     match exc:
         case ApiError():
-            return exc
-        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return ApiError(
-                401, "unauthorized", "Missing or invalid X-Api-Key header.", {"WWW-Authenticate": "ApiKey"}
-            )
-        case Http404() | exceptions.NotFound():
-            return not_found()
+            error = exc
+        case exceptions.AuthenticationFailed():
+            challenge = {"WWW-Authenticate": "ApiKey"}
+            error = ApiError(401, "unauthorized", "Missing or invalid X-Api-Key header.", challenge)
+        case Http404():
+            error = not_found()
         case exceptions.MethodNotAllowed():
-            return ApiError(405, "method_not_allowed", str(exc.detail))
-        case PermissionDenied() | exceptions.PermissionDenied():
-            return ApiError(403, "forbidden", "This is not allowed.")
+            error = ApiError(405, "method_not_allowed", str(exc.detail))
         case OperationalError() | InterfaceError():
             logger.warning("database_unavailable", exc_info=exc)
-            return unavailable()
-    return None
+            error = unavailable()
+    return error
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:

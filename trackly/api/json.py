@@ -1,6 +1,6 @@
-"""JSON out, and JSON in taken apart into the bytes of its parts, as lenient as RFC 8259.
+r"""JSON out, and JSON in taken apart into the bytes of its parts, as lenient as RFC 8259.
 
-msgspec does the work. What it refuses although RFC 8259 allows it (a lone surrogate, `"\\ud800"`; a number
+msgspec does the work. What it refuses although RFC 8259 allows it (a lone surrogate, `"\ud800"`; a number
 beyond a float) goes through Python's decoder, which is slower.
 """
 

@@ -36,22 +36,23 @@ def _until_told(run: Callable[[Stack], None]) -> int:
 
 def _up(stack: Stack) -> None:
     port = int(os.environ.get("PORT") or _DEFAULT_PORT)
-    fresh = stack.home.is_new
     stack.start_servers()
     stack.start_product(port)
     print(f"\n  API    http://localhost:{port}/api/v2\n  admin  http://localhost:{port}/admin/")
-    if fresh:
+    if stack.home.is_new:
         key = stack.create_demo_account()["api_key"]
         password = stack.create_admin()
         print(f"\n  demo account's API key (shown once):  {key}")
         print(f"  admin login:  admin / {password or '(as before: the database has an admin)'}")
+        stack.home.mark_introduced()
     print("\n  Ctrl-C ends it all.\n", flush=True)
 
 
 def _servers(stack: Stack) -> None:
     stack.start_servers()
     print(
-        "\n  PostgreSQL and Redis are up; manage.py and celery find them.\n\n  Ctrl-C ends them.\n", flush=True
+        "\n  PostgreSQL and Redis are up; manage.py and celery find them.\n\n  Ctrl-C ends them.\n",
+        flush=True,
     )
 
 

@@ -20,7 +20,6 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self.is_new = not (self.path / "stack.env").exists()
         self._lock: IO[str] | None = None
 
     def acquire(self) -> None:
@@ -60,9 +59,20 @@ class Home:
         return port
 
     def write_environment(self, variables: dict[str, str]) -> None:
-        """`stack.env`: what trackly.settings uses where the environment says nothing."""
+        """`stack.env`: what trackly.settings uses where the environment says nothing, while the stack runs."""
         lines = [f"{name}={value}\n" for name, value in variables.items()]
         write_private(self.path / "stack.env", "".join(lines))
+
+    def remove_environment(self) -> None:
+        (self.path / "stack.env").unlink(missing_ok=True)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody has been shown the way in yet."""
+        return not (self.path / "introduced").exists()
+
+    def mark_introduced(self) -> None:
+        (self.path / "introduced").touch()
 
 
 def write_private(path: Path, text: str) -> None:

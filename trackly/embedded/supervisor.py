@@ -57,6 +57,7 @@ class Supervisor:
         self._output = output or sys.stdout
         self._running: list[_Running] = []
         self._printing = threading.Lock()
+        self._relays: list[threading.Thread] = []
 
     def say(self, name: str, line: str) -> None:
         with self._printing, suppress(ValueError, OSError):  # whoever listened may be gone
@@ -93,13 +94,16 @@ class Supervisor:
             start_new_session=True,  # Ctrl-C is for us alone; and its children can be ended with it
             **identity(service.user),
         )
-        threading.Thread(target=self._relay, args=(service.name, process), daemon=True).start()
+        relay = threading.Thread(target=self._relay, args=(service.name, process), daemon=True)
+        relay.start()
+        self._relays.append(relay)
         return process
 
     def _relay(self, name: str, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        for line in process.stdout:
-            self.say(name, line.rstrip("\n"))
+        with process.stdout:
+            for line in process.stdout:
+                self.say(name, line.rstrip("\n"))
 
     def watch(self, stop: threading.Event) -> None:
         """Restart what dies until `stop` is set."""
@@ -128,6 +132,8 @@ class Supervisor:
         for running in reversed(self._running):
             end(running.process, getattr(signal, running.service.stop_signal))
         self._running.clear()
+        for relay in self._relays:
+            relay.join(timeout=5)
         self._record.unlink(missing_ok=True)
 
     def _write_record(self) -> None:

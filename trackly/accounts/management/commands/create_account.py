@@ -61,7 +61,9 @@ def _create(name: str, numbers: list[str], billing: str, journeys: list[str]) ->
         greeting.append({"id": journey.pk, "name": journey.name})
     if billing != "none":
         active = billing == "no_payment_method"
-        config = BillingConfig.objects.create(account=account, status=BillingStatus.ACTIVE if active else billing)
+        config = BillingConfig.objects.create(
+            account=account, status=BillingStatus.ACTIVE if active else billing
+        )
         if not active:
             PaymentMethod.objects.create(billing=config, brand="visa", last_four="4242")
     return {

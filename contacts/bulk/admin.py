@@ -1,0 +1,43 @@
+"""Jobs and their slices, for people."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from contacts.bulk.models import BulkJob, BulkSlice
+from trackly.api.admin import ReadOnlyAdmin
+
+
+@admin.register(BulkJob)
+class BulkJobAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "account",
+        "status",
+        "total",
+        "processed",
+        "success_count",
+        "error_count",
+        "created_at",
+        "completed_at",
+    )
+    list_filter = ("status", "kind")
+    list_select_related = ("account",)
+    search_fields = ("id__exact", "account__name")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(BulkSlice)
+class BulkSliceAdmin(ReadOnlyAdmin):
+    list_display = ("id", "job_id", "lane", "status", "size", "attempts", "sent_at", "finished_at")
+    list_filter = ("lane", "status")
+    search_fields = ("job__id__exact",)
+    exclude = ("payload",)
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BulkSlice]:
+        found: QuerySet[Any] = super().get_queryset(request)
+        return found.defer("payload", "results", "errors")

@@ -1,0 +1,58 @@
+r"""Taking JSON apart: the quick way, and the slow one for what msgspec refuses."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trackly.api.json import split_array, split_object
+
+_text = st.text(st.characters())  # surrogates included
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_text, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(_text, _values), st.booleans(), st.sampled_from([None, 1]))
+def test_any_object_comes_apart_into_the_bytes_of_its_members(
+    value: dict[str, object], ascii_only: bool, indent: int | None
+) -> None:
+    try:
+        body = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
+    except UnicodeEncodeError:
+        return  # a lone surrogate has no UTF-8
+    members = split_object(body)
+    assert {name: json.loads(part) for name, part in members.items()} == value
+    assert all(part in body for part in members.values())
+
+
+@given(st.lists(_values), st.sampled_from([None, 1]))
+def test_any_array_comes_apart_into_the_bytes_of_its_items(value: list[object], indent: int | None) -> None:
+    body = json.dumps(value, indent=indent).encode()
+    items = split_array(body)
+    assert [json.loads(item) for item in items] == value
+    assert all(item in body for item in items)
+
+
+def test_what_was_sent_stays_as_it_was_sent() -> None:
+    body = rb' { "a" : "\ud800" , "b":[ {"c":"\u0000\ud83d\ude00"} ,1.50 ], "a": "\uD800x" } '
+    assert split_object(body) == {"a": rb'"\uD800x"', "b": rb'[ {"c":"\u0000\ud83d\ude00"} ,1.50 ]'}
+    assert split_array(rb'[ {"c":"\ud800"} ,1.50, [ ] ]') == [rb'{"c":"\ud800"}', b"1.50", b"[ ]"]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"1", rb'["\ud800"]'])
+def test_other_json_than_an_object_is_a_type_error(body: bytes) -> None:
+    with pytest.raises(TypeError):
+        split_object(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"a":}', b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":"\\ud800",}', b'{"a":"\\ud800"} x', b'{"a":01}'],
+)
+def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match="."):
+        split_object(body)

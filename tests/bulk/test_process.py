@@ -1,0 +1,336 @@
+"""A slice in this process: what it does, how often, and what happens when something breaks."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from psycopg import errors
+
+from billing.models import BillingConfig, Charge, PaymentMethod, Validation
+from contacts.bulk import process as processing
+from contacts.bulk import settle as settling
+from contacts.bulk.accept import accept, read_batch
+from contacts.bulk.models import BulkJob, BulkSlice
+from contacts.models import Contact, ListContact
+from journeys.models import Enrollment, Journey
+from tests.support import contact, new_account, new_numbers
+from trackly.accounts.models import Account
+from trackly.sandbox.server import Stub
+
+pytestmark = pytest.mark.django_db
+
+
+def accept_batch(account: Account, *contacts: Any) -> tuple[BulkJob, list[int]]:
+    return accept(account, read_batch({"contacts": json.dumps(contacts).encode()}))
+
+
+def run(account: Account, *contacts: Any) -> dict[str, Any]:
+    """A batch from acceptance to summary, without a queue."""
+    job, slice_ids = accept_batch(account, *contacts)
+    while slice_ids:
+        slice_ids += processing.process(slice_ids.pop())
+    assert settling.settle(job.pk)
+    job.refresh_from_db()
+    assert job.processed == job.total == job.success_count + job.error_count
+    summary: dict[str, Any] = json.loads(job.summary)
+    return summary
+
+
+def billed(account: Account) -> Account:
+    PaymentMethod.objects.create(billing=BillingConfig.objects.create(account=account), brand="visa", last_four="1")
+    return account
+
+
+def test_a_slice_that_runs_again_does_nothing_again() -> None:
+    account, _ = new_account()
+    job, [slice_id] = accept_batch(account, contact(), contact())
+    assert processing.process(slice_id) == processing.process(slice_id) == []
+    job.refresh_from_db()
+    assert (job.processed, ListContact.objects.count()) == (2, 2)
+
+
+def test_a_run_that_comes_second_at_the_commit_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers hold the same slice: the sweep sent it while the first was slow."""
+    account, _ = new_account()
+    job, [slice_id] = accept_batch(account, contact())
+    known = processing.checks.known
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(processing.checks, "known", known)
+        processing.process(slice_id)
+        return known(*arguments)
+
+    monkeypatch.setattr(processing.checks, "known", overtaken)
+    processing.process(slice_id)
+    job.refresh_from_db()
+    assert (job.processed, Contact.objects.count()) == (1, 1)
+
+
+def test_what_breaks_at_the_end_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    account, _ = new_account()
+    job, [slice_id] = accept_batch(account, contact())
+    monkeypatch.setattr(processing, "_finish", _raise(RuntimeError("the worker dies")))
+    with pytest.raises(RuntimeError):
+        processing.process(slice_id)
+    assert not Contact.objects.exists()
+    monkeypatch.undo()
+    processing.process(slice_id)
+    job.refresh_from_db()
+    assert (job.success_count, Contact.objects.count()) == (1, 1)
+
+
+def test_a_deadlock_is_run_again_without_a_trace(monkeypatch: pytest.MonkeyPatch, stub: Stub) -> None:
+    account = billed(new_account()[0])
+    finish, victims = processing._finish, [1, 2]
+
+    def deadlocked(*arguments: Any) -> list[int]:
+        if victims:
+            victims.pop()
+            raise OperationalError from errors.DeadlockDetected()
+        return finish(*arguments)
+
+    monkeypatch.setattr(processing, "_finish", deadlocked)
+    summary = run(account, contact("+12025550115", use_validation=True), contact())
+    assert (summary["success_count"], summary["error_count"], Charge.objects.count()) == (1, 1, 1)
+    assert stub.asked["validation", "+12025550115"] == 1
+    assert not victims
+
+
+def test_a_slice_that_always_breaks_is_given_up_and_the_job_fails(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TRACKLY_SLICE_ATTEMPTS = 2
+    account, _ = new_account()
+    job, [slice_id] = accept_batch(account, contact("+14155559876"), contact("bad"))
+    monkeypatch.setattr(processing, "find_lists", _raise(RuntimeError))
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            processing.process(slice_id)
+    processing.process(slice_id)
+    settling.settle(job.pk)
+    job.refresh_from_db()
+    codes = [(entry["index"], entry["code"]) for entry in json.loads(job.summary)["errors"]]
+    assert (job.status, job.error_count, codes) == ("failed", 2, [(0, "internal_error"), (1, "invalid_phone")])
+    assert job.has_ended
+    assert not Contact.objects.exists()
+
+
+def test_the_number_of_statements_does_not_depend_on_the_slices_size() -> None:
+    account, sending_list = new_account()
+    Journey.objects.create(account=account, name="Welcome", status="active").lists.add(sending_list)
+
+    def statements(*contacts: Any) -> int:
+        _, [slice_id] = accept_batch(account, *contacts)
+        with CaptureQueriesContext(connection) as captured:
+            _, rows = _counted(lambda: processing.process(slice_id))
+        return len(captured) + rows
+
+    def batch(count: int) -> list[Any]:
+        numbers = new_numbers(count)
+        return [contact(n, use_journeys=True, custom_fields={"a": "b"}) for n in numbers]
+
+    small, large = batch(2), batch(300)
+    assert statements(*small) == statements(*large)
+    changed = [[{**c, "custom_fields": {"a": "c"}} for c in [*known, contact()]] for known in (small, large)]
+    assert statements(*changed[0]) == statements(*changed[1])
+
+
+def _counted(run: Callable[[], Any]) -> tuple[Any, int]:
+    """What `run` returns, and how many statements of the hot path it sent."""
+    calls = 0
+    original = processing.sql.rows
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return original(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processing.sql, "rows", counting)
+        return run(), calls
+
+
+def test_what_needs_the_network_is_put_off_and_the_rest_is_visible_first(stub: Stub) -> None:
+    account = billed(new_account()[0])
+    quick = contact()
+    job, [slice_id] = accept_batch(account, contact("+12025550112"), quick, contact(use_validation=True))
+    later = processing.process(slice_id)
+    job.refresh_from_db()
+    assert (job.status, job.processed) == ("processing", 1)
+    assert [row.phone_number for row in Contact.objects.all()] == [quick["phone_number"]]
+    assert not settling.settle(job.pk)
+    assert not stub.asked
+    assert [part.lane for part in BulkSlice.objects.filter(pk__in=later)] == ["live"]
+    for put_off in later:
+        processing.process(put_off)
+    assert settling.settle(job.pk)
+    assert Contact.objects.count() == 3
+
+
+def test_contacts_of_one_number_are_put_off_together_and_stay_in_order(stub: Stub) -> None:
+    account = billed(new_account()[0])
+    [number] = new_numbers(1)
+    summary = run(
+        account,
+        contact(number, custom_fields={"a": 1}),
+        contact(number, custom_fields={"a": 2}, use_validation=True),
+        contact(number, custom_fields={"a": 3}),
+    )
+    assert summary["success_count"] == 3
+    assert ListContact.objects.get().custom_fields == {"a": 3}
+    assert stub.asked["validation", number] == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "disposition"),
+    [
+        ("+13105558888", "not_sendable", None),
+        ("+12025550101", "not_sendable", None),
+        ("+12025550102", "not_sendable", None),
+        ("+12025550103", None, "ok"),
+        ("+12025550104", None, "ok"),
+        ("+12025550112", None, "risky"),
+        ("+12025550113", None, "unknown"),
+        ("+12025550114", "validation_failed", "unreachable"),
+        ("+12025550115", "validation_failed", "invalid"),
+        ("+12025550116", "provider_error", None),
+        ("+14155552671", None, "ok"),
+    ],
+)
+def test_the_sandboxs_numbers_behave_as_its_table_says(
+    stub: Stub, number: str, code: str | None, disposition: str | None
+) -> None:
+    account = billed(new_account()[0])
+    summary = run(account, contact(number, use_validation=True))
+    assert [entry["code"] for entry in summary["errors"]] == ([code] if code else [])
+    found = Validation.objects.first()
+    assert (found.disposition if found else None) == disposition
+    assert Charge.objects.count() == (1 if disposition else 0)
+
+
+def test_a_ported_number_is_answered_after_two_seconds_and_says_so(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_LOOKUP_TIMEOUT = 5
+    assert run(billed(new_account()[0]), contact("+12025550117", use_validation=True))["success_count"] == 1
+    assert Validation.objects.get().ported
+
+
+def test_voip_is_accepted_by_an_account_that_takes_it_and_known_to_the_next(stub: Stub) -> None:
+    takes, _ = new_account(rejects_voip=False)
+    rejects, _ = new_account()
+    assert run(takes, contact("+12025550101"))["contacts_created"] == 1
+    asked = stub.asked["carrier", "+12025550101"]
+    assert run(rejects, contact("+12025550101"))["errors"][0]["error"] == "Phone number is a rejected VOIP number"
+    assert stub.asked["carrier", "+12025550101"] == asked == 1
+
+
+def test_nobody_pays_for_a_number_that_is_rejected_anyway(stub: Stub) -> None:
+    summary = run(billed(new_account()[0]), contact("+442079460958", use_validation=True))
+    assert [entry["code"] for entry in summary["errors"]] == ["not_sendable"]
+    assert not stub.asked
+
+
+def test_an_unverified_number_is_verified_when_its_carrier_answers(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, _ = new_account()
+    monkeypatch.setattr("contacts.carriers.sandbox.look_up", _raise_async(processing.checks.carriers.LookupFailed))
+    assert run(account, contact("+12025550112"))["contacts_created"] == 1
+    assert Contact.objects.get().verified_at is None
+    monkeypatch.undo()
+    assert run(account, contact("+12025550112"))["list_contacts_created"] == 0
+    found = Contact.objects.get()
+    assert found.verified_at is not None
+    assert (found.line_type, found.carrier) == ("CELL PHONE", "Sandbox Wireless")
+
+
+def test_somebody_elses_result_that_was_stored_meanwhile_counts_and_is_not_charged(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = billed(new_account()[0])
+    look_up = processing.checks.look_up
+
+    def overtaken(*arguments: Any, **options: Any) -> None:
+        look_up(*arguments, **options)
+        Validation.objects.create(
+            account=account,
+            phone_number="+12025550112",
+            disposition="invalid",
+            valid=False,
+            line_type="mobile",
+            ported=False,
+            on_dnc=False,
+        )
+
+    monkeypatch.setattr(processing.checks, "look_up", overtaken)
+    summary = run(account, contact("+12025550112", use_validation=True))
+    assert summary["errors"][0]["validation"]["disposition"] == "invalid"
+    assert summary["errors"][0]["validation"]["cached"] is True
+    assert not Charge.objects.exists()
+
+
+def test_text_that_no_column_holds_is_said_back_as_it_was_sent() -> None:
+    account, _ = new_account()
+    job, [slice_id] = accept(account, read_batch({"contacts": rb'[{"phone_number":"\ud800\u0000","list_number":"x"}]'}))
+    processing.process(slice_id)
+    settling.settle(job.pk)
+    job.refresh_from_db()
+    assert r'"phone_number":"\ud800\u0000"' in job.summary
+
+
+def test_a_deleted_list_is_not_found_and_another_accounts_neither() -> None:
+    account, sending_list = new_account()
+    stranger, _ = new_account()
+    sending_list.status = "deleted"
+    sending_list.save()
+    for who, code in ((account, ["list_not_found"]), (stranger, [])):
+        assert [entry["code"] for entry in run(who, contact())["errors"]] == code
+
+
+def test_only_active_journeys_of_the_list_enroll() -> None:
+    account, sending_list = new_account()
+    for status in ("draft", "active", "paused", "archived"):
+        Journey.objects.create(account=account, name=status, status=status).lists.add(sending_list)
+    Journey.objects.create(account=account, name="elsewhere", status="active")
+    assert run(account, contact(use_journeys=True))["journeys_enrolled"] == 1
+    assert Enrollment.objects.get().journey.name == "active"
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "replace", "outcome"),
+    [
+        ({"a": 1}, {}, False, "unchanged"),
+        ({"a": 1}, {"a": 1}, False, "unchanged"),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True, "unchanged"),
+        ({"a": 1}, {"a": True}, False, "updated"),
+        ({"a": 1}, {"b": 1}, False, "updated"),
+        ({"a": 1}, {}, True, "updated"),
+    ],
+)
+def test_what_became_of_each_contact(before: Any, given: Any, replace: bool, outcome: str) -> None:
+    account, _ = new_account()
+    [number] = new_numbers(1)
+    run(account, contact(number, custom_fields=before))
+    run(account, contact(number, custom_fields=given, replace_custom_fields=replace))
+    member = ListContact.objects.get()
+    results = [json.loads(part.results) for part in BulkSlice.objects.order_by("pk")]
+    assert results == [
+        [[0, "created", member.contact_id, member.pk, 0]],
+        [[0, outcome, member.contact_id, member.pk, 0]],
+    ]
+
+
+def _raise(error: Any) -> Callable[..., Any]:
+    def raising(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return raising
+
+
+def _raise_async(error: Any) -> Callable[..., Any]:
+    async def raising(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return raising

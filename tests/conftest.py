@@ -1,0 +1,145 @@
+"""The servers of the test run: embedded ones, unless DATABASE_URL and REDIS_URL name others."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import environ
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connections
+from psycopg import sql
+
+from tests.support import LIST, Api
+from trackly.embedded.home import Home, free_port
+from trackly.embedded.stack import Stack
+from trackly.sandbox.server import Stub
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Stack]:
+    """PostgreSQL and Redis, in a state directory that later runs use again."""
+    home = Home(settings.TRACKLY_HOME / "servers")
+    home.path.mkdir(parents=True, exist_ok=True)
+    with (home.path / "servers.log").open("w") as log:
+        stack = Stack(home, durable=False, output=log)
+        try:
+            stack.start_servers()
+            settings.REDIS_URL = stack.environment["REDIS_URL"]
+            settings.CELERY_BROKER_URL = settings.CELERY_RESULT_BACKEND = settings.REDIS_URL
+            yield stack
+        finally:
+            stack.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(servers: Stack) -> None:
+    given = environ.Env.db_url_config(servers.environment["DATABASE_URL"])
+    connections.settings["default"].update({name: given[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
+
+
+class RunningStack:
+    """The product, running: web, workers and beat, on a database of its own."""
+
+    def __init__(self, stack: Stack, port: int) -> None:
+        self.stack = stack
+        self.base = f"http://127.0.0.1:{port}"
+        self.clients: list[Api] = []
+
+    @cached_property
+    def shared(self) -> Api:
+        """A client of an account that several tests use: those that leave nothing behind."""
+        return self.account()
+
+    def account(self, *options: str) -> Api:
+        """A client with a new account, made as an operator makes it."""
+        lists = [] if "--list" in options else ["--list", LIST]
+        created = json.loads(self.stack.manage("create_account", "Test", *lists, *options, "--json"))
+        self.clients.append(Api(self.base, created))
+        return self.clients[-1]
+
+    def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.stack.environment["DATABASE_URL"], autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    def count(self, statement: str, *parameters: Any) -> int:
+        found: int = self.rows(statement, *parameters)[0][0]
+        return found
+
+
+def _run(servers: Stack, folder: Path, name: str, **variables: str) -> Iterator[RunningStack]:
+    url = servers.environment["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))  # type: ignore[arg-type]
+    before = dict(os.environ)
+    # Of the same servers, but its own: another database, and another number in Redis.
+    os.environ["DATABASE_URL"] = f"{url.rsplit('/', 1)[0]}/{name}"
+    os.environ["REDIS_URL"] = f"{servers.environment['REDIS_URL'].rsplit('/', 1)[0]}/{len(name)}"
+    with (folder / f"{name}.log").open("w") as log:
+        stack = Stack(Home(folder / name), output=log)
+        stopping = threading.Event()
+        watcher = threading.Thread(target=stack.supervisor.watch, args=(stopping,))
+        try:
+            stack.start_servers()
+            stack.environment |= variables
+            port = free_port()
+            stack.start_product(port)
+            watcher.start()
+            running = RunningStack(stack, port)
+            yield running
+            for client in running.clients:
+                client.close()
+        finally:
+            stopping.set()
+            if watcher.ident:
+                watcher.join()
+            stack.stop()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The product as `make up` runs it."""
+    yield from _run(servers, tmp_path_factory.mktemp("stack"), "e2e", TRACKLY_LOOKUP_TIMEOUT="2.5")
+
+
+@pytest.fixture(scope="session")
+def literal_stack(servers: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The same with one contact a task: the literal shape."""
+    yield from _run(
+        servers,
+        tmp_path_factory.mktemp("literal"),
+        "literal_e2e",
+        TRACKLY_LOOKUP_TIMEOUT="2.5",
+        TRACKLY_SLICE_SIZE="1",
+        TRACKLY_LIVE_SLICE_SIZE="1",
+    )
+
+
+@pytest.fixture(params=["stack", "literal_stack"])
+def any_stack(request: pytest.FixtureRequest) -> RunningStack:
+    """Both: what a client sees must not depend on the slice's size."""
+    found: RunningStack = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def stub(settings: Any) -> Iterator[Stub]:
+    """The sandbox's stub, for tests that run a slice in this process; settings point at it."""
+    server = Stub(0)
+    settings.TRACKLY_SANDBOX_URL = f"http://127.0.0.1:{server.server_port}"
+    settings.TRACKLY_LOOKUP_TIMEOUT = 0.3
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -1,0 +1,71 @@
+"""What tests share: new numbers, a client of the API, accounts."""
+
+import itertools
+import json
+import secrets
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+from contacts.models import SendingList
+from trackly.accounts.models import Account
+
+LIST = "+18005551234"
+EXAMPLES = json.loads((settings.BASE_DIR / "trackly/api/examples.json").read_text())
+
+# Contacts are global and tests share databases, so no number is used twice. 415-2xx and up are valid numbers.
+_counter = itertools.count(secrets.randbelow(500_000))
+
+
+def new_number() -> str:
+    return f"+1415{2_000_000 + next(_counter)}"
+
+
+def new_numbers(count: int) -> list[str]:
+    return [new_number() for _ in range(count)]
+
+
+def contact(phone_number: Any = None, **fields: Any) -> dict[str, Any]:
+    """A contact object, of a new number unless one is given."""
+    return {"phone_number": phone_number or new_number(), "list_number": LIST, **fields}
+
+
+class Api(httpx.Client):
+    """A client of the running service, with an account of its own."""
+
+    def __init__(self, base: str, created: dict[str, Any]) -> None:
+        super().__init__(
+            base_url=f"{base}/api/v2", headers={"X-Api-Key": created["api_key"]}, timeout=60, trust_env=False
+        )
+        self.account_id: int = created["account_id"]
+
+    def bulk(self, *contacts: Any, prefer: str | None = None) -> httpx.Response:
+        headers = {"Prefer": prefer} if prefer else {}
+        return self.post("/contacts/bulk", json={"contacts": list(contacts)}, headers=headers)
+
+    def summary(self, *contacts: Any) -> dict[str, Any]:
+        response = self.bulk(*contacts)
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    def job(self, response: httpx.Response) -> dict[str, Any]:
+        """The job that a response's Location names, as it is now."""
+        found: dict[str, Any] = self.get(response.headers["Location"].removeprefix("/api/v2")).json()
+        return found
+
+    def ended_job(self, response: httpx.Response) -> dict[str, Any]:
+        """Poll as a client would, until the job has ended."""
+        for _ in range(3000):
+            job = self.job(response)
+            if job["status"] in {"completed", "failed", "cancelled"}:
+                return job
+            httpx.get(f"{self.base_url.copy_with(path='/healthz')}", trust_env=False)  # a round trip's pause
+        raise AssertionError(f"the job does not end: {job}")
+
+
+def new_account(*, rejects_voip: bool = True) -> tuple[Account, SendingList]:
+    """An account with one list, for tests that need no HTTP."""
+    account = Account.objects.create(name="Test", rejects_voip=rejects_voip)
+    return account, SendingList.objects.create(account=account, phone_number=LIST)

@@ -1,0 +1,29 @@
+"""What the admin pages share."""
+
+from typing import Any, TypeVar
+
+from django.db.models import Model
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+M = TypeVar("M", bound=Model)
+
+
+class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
+    """A page for a table that may be large: no full counts, small pages."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+
+class ReadOnlyAdmin(TableAdmin):
+    """A page for what the machine writes: people look, nobody edits."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
