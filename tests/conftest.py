@@ -40,7 +40,9 @@ def servers() -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: Stack) -> None:
     given = environ.Env.db_url_config(servers.environment["DATABASE_URL"])
-    connections.settings["default"].update({name: given[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
+    connections.settings["default"].update(
+        {name: given[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    )
 
 
 class RunningStack:
@@ -65,7 +67,7 @@ class RunningStack:
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.stack.environment["DATABASE_URL"], autocommit=True) as connection:
-            cursor = connection.execute(statement, parameters)  # type: ignore[arg-type]
+            cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def count(self, statement: str, *parameters: Any) -> int:
@@ -77,7 +79,7 @@ def _run(servers: Stack, folder: Path, name: str, **variables: str) -> Iterator[
     url = servers.environment["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
     before = dict(os.environ)
     # Of the same servers, but its own: another database, and another number in Redis.
     os.environ["DATABASE_URL"] = f"{url.rsplit('/', 1)[0]}/{name}"

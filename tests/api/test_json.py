@@ -51,8 +51,17 @@ def test_other_json_than_an_object_is_a_type_error(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b'{"a":}', b'{"a":NaN}', b'{"a":-Infinity}', b'{"a":"\\ud800",}', b'{"a":"\\ud800"} x', b'{"a":01}'],
+    [
+        b"",
+        b"{",
+        b'{"a":}',
+        b'{"a":NaN}',
+        b'{"a":-Infinity}',
+        b'{"a":"\\ud800",}',
+        b'{"a":"\\ud800"} x',
+        b'{"a":01}',
+    ],
 )
 def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         split_object(body)

@@ -49,7 +49,12 @@ def test_whether_the_batch_asks_for_paid_validation(contact: str, asks: bool) ->
 def test_job_and_slices_hold_the_contacts_as_sent(settings: Any) -> None:
     settings.TRACKLY_SLICE_SIZE = 2
     account, _ = new_account()
-    raw = [b'{"phone_number":  "a"}', b'{"phone_number":"b","x":"\\ud800"}', b'{ "phone_number":"a"}', b"null"]
+    raw = [
+        b'{"phone_number":  "a"}',
+        b'{"phone_number":"b","x":"\\ud800"}',
+        b'{ "phone_number":"a"}',
+        b"null",
+    ]
     job, slice_ids = accept(account, read_batch({"contacts": b"[" + b",".join(raw) + b"]"}))
     assert (job.total, job.status) == (4, "queued")
     slices = [unpack(part.payload) for part in BulkSlice.objects.filter(pk__in=slice_ids).order_by("pk")]

@@ -10,13 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from psycopg import errors
 
 from billing.models import BillingConfig, Charge, PaymentMethod, Validation
+from contacts.bulk import checks
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice
+from contacts.carriers import LookupFailed
 from contacts.models import Contact, ListContact
 from journeys.models import Enrollment, Journey
 from tests.support import contact, new_account, new_numbers
+from trackly import sql
 from trackly.accounts.models import Account
 from trackly.sandbox.server import Stub
 
@@ -40,7 +43,9 @@ def run(account: Account, *contacts: Any) -> dict[str, Any]:
 
 
 def billed(account: Account) -> Account:
-    PaymentMethod.objects.create(billing=BillingConfig.objects.create(account=account), brand="visa", last_four="1")
+    PaymentMethod.objects.create(
+        billing=BillingConfig.objects.create(account=account), brand="visa", last_four="1"
+    )
     return account
 
 
@@ -56,14 +61,14 @@ def test_a_run_that_comes_second_at_the_commit_does_nothing(monkeypatch: pytest.
     """Two workers hold the same slice: the sweep sent it while the first was slow."""
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
-    known = processing.checks.known
+    known = checks.known
 
     def overtaken(*arguments: Any) -> Any:
-        monkeypatch.setattr(processing.checks, "known", known)
+        monkeypatch.setattr(checks, "known", known)
         processing.process(slice_id)
         return known(*arguments)
 
-    monkeypatch.setattr(processing.checks, "known", overtaken)
+    monkeypatch.setattr(checks, "known", overtaken)
     processing.process(slice_id)
     job.refresh_from_db()
     assert (job.processed, Contact.objects.count()) == (1, 1)
@@ -113,7 +118,11 @@ def test_a_slice_that_always_breaks_is_given_up_and_the_job_fails(
     settling.settle(job.pk)
     job.refresh_from_db()
     codes = [(entry["index"], entry["code"]) for entry in json.loads(job.summary)["errors"]]
-    assert (job.status, job.error_count, codes) == ("failed", 2, [(0, "internal_error"), (1, "invalid_phone")])
+    assert (job.status, job.error_count, codes) == (
+        "failed",
+        2,
+        [(0, "internal_error"), (1, "invalid_phone")],
+    )
     assert job.has_ended
     assert not Contact.objects.exists()
 
@@ -141,7 +150,7 @@ def test_the_number_of_statements_does_not_depend_on_the_slices_size() -> None:
 def _counted(run: Callable[[], Any]) -> tuple[Any, int]:
     """What `run` returns, and how many statements of the hot path it sent."""
     calls = 0
-    original = processing.sql.rows
+    original = sql.rows
 
     def counting(*arguments: Any) -> Any:
         nonlocal calls
@@ -149,7 +158,7 @@ def _counted(run: Callable[[], Any]) -> tuple[Any, int]:
         return original(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processing.sql, "rows", counting)
+        patch.setattr(sql, "rows", counting)
         return run(), calls
 
 
@@ -222,7 +231,10 @@ def test_voip_is_accepted_by_an_account_that_takes_it_and_known_to_the_next(stub
     rejects, _ = new_account()
     assert run(takes, contact("+12025550101"))["contacts_created"] == 1
     asked = stub.asked["carrier", "+12025550101"]
-    assert run(rejects, contact("+12025550101"))["errors"][0]["error"] == "Phone number is a rejected VOIP number"
+    assert (
+        run(rejects, contact("+12025550101"))["errors"][0]["error"]
+        == "Phone number is a rejected VOIP number"
+    )
     assert stub.asked["carrier", "+12025550101"] == asked == 1
 
 
@@ -236,7 +248,7 @@ def test_an_unverified_number_is_verified_when_its_carrier_answers(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account, _ = new_account()
-    monkeypatch.setattr("contacts.carriers.sandbox.look_up", _raise_async(processing.checks.carriers.LookupFailed))
+    monkeypatch.setattr("contacts.carriers.sandbox.look_up", _raise_async(LookupFailed))
     assert run(account, contact("+12025550112"))["contacts_created"] == 1
     assert Contact.objects.get().verified_at is None
     monkeypatch.undo()
@@ -250,7 +262,7 @@ def test_somebody_elses_result_that_was_stored_meanwhile_counts_and_is_not_charg
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = billed(new_account()[0])
-    look_up = processing.checks.look_up
+    look_up = checks.look_up
 
     def overtaken(*arguments: Any, **options: Any) -> None:
         look_up(*arguments, **options)
@@ -264,7 +276,7 @@ def test_somebody_elses_result_that_was_stored_meanwhile_counts_and_is_not_charg
             on_dnc=False,
         )
 
-    monkeypatch.setattr(processing.checks, "look_up", overtaken)
+    monkeypatch.setattr(checks, "look_up", overtaken)
     summary = run(account, contact("+12025550112", use_validation=True))
     assert summary["errors"][0]["validation"]["disposition"] == "invalid"
     assert summary["errors"][0]["validation"]["cached"] is True
@@ -273,7 +285,9 @@ def test_somebody_elses_result_that_was_stored_meanwhile_counts_and_is_not_charg
 
 def test_text_that_no_column_holds_is_said_back_as_it_was_sent() -> None:
     account, _ = new_account()
-    job, [slice_id] = accept(account, read_batch({"contacts": rb'[{"phone_number":"\ud800\u0000","list_number":"x"}]'}))
+    job, [slice_id] = accept(
+        account, read_batch({"contacts": rb'[{"phone_number":"\ud800\u0000","list_number":"x"}]'})
+    )
     processing.process(slice_id)
     settling.settle(job.pk)
     job.refresh_from_db()

@@ -26,7 +26,11 @@ def failure(contact: Any) -> ContactError:
 
 def test_what_is_not_given_has_the_contracts_defaults() -> None:
     contact = parse(GOOD)
-    assert (contact.use_journeys, contact.skip_journey_if_exists, contact.use_validation) == (False, True, False)
+    assert (contact.use_journeys, contact.skip_journey_if_exists, contact.use_validation) == (
+        False,
+        True,
+        False,
+    )
     assert (contact.signup_date, contact.ip_address, contact.url) == (None, None, "")
     assert (contact.custom_fields, contact.replace_custom_fields) == ({}, False)
 
@@ -76,7 +80,9 @@ def test_the_limit_is_on_the_bytes_as_sent() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *itertools.product(("use_journeys", "skip_journey_if_exists", "use_validation"), ("true", 1, 0, None, [])),
+        *itertools.product(
+            ("use_journeys", "skip_journey_if_exists", "use_validation"), ("true", 1, 0, None, [])
+        ),
         ("signup_date", "yesterday"),
         ("signup_date", 1741593600),
         ("signup_date", None),
@@ -137,7 +143,12 @@ def test_moments_without_an_offset_are_utc(given: str, moment: datetime) -> None
 def test_values_of_every_allowed_kind_are_taken() -> None:
     fields = {"name": "مرحبا", "age": 7, "big": 2**70, "ratio": -0.5, "vip": True, "": ""}
     contact = parse(
-        {**GOOD, "custom_fields": fields, "ip_address": "2001:DB8::0:1", "url": "http://münchen.test:8080/?q=é"}
+        {
+            **GOOD,
+            "custom_fields": fields,
+            "ip_address": "2001:DB8::0:1",
+            "url": "http://münchen.test:8080/?q=é",
+        }
     )
     assert contact.custom_fields == fields
     assert (contact.ip_address, contact.url) == ("2001:db8::1", "http://münchen.test:8080/?q=é")
@@ -145,5 +156,7 @@ def test_values_of_every_allowed_kind_are_taken() -> None:
 
 def test_unknown_fields_are_ignored_whatever_they_hold() -> None:
     deep = "[" * 100 + "]" * 100
-    body = json.dumps(GOOD)[:-1] + f', "x": "\\ud800", "y": 1e999, "z": {deep}, "phone_number": "+14155559877"}}'
+    body = (
+        json.dumps(GOOD)[:-1] + f', "x": "\\ud800", "y": 1e999, "z": {deep}, "phone_number": "+14155559877"}}'
+    )
     assert parse(body.encode()).phone_number == "+14155559877"

@@ -20,7 +20,9 @@ def test_the_seeds_batch_is_answered_as_documented(any_stack: RunningStack) -> N
     assert job["created_at"] <= job["started_at"] <= job["completed_at"]
 
 
-def test_respond_async_is_answered_at_once_and_polling_ends_in_the_same_summary(any_stack: RunningStack) -> None:
+def test_respond_async_is_answered_at_once_and_polling_ends_in_the_same_summary(
+    any_stack: RunningStack,
+) -> None:
     api = any_stack.account()
     response = api.bulk(contact(), contact(phone_number="nonsense"), prefer="respond-async")
     accepted = response.json()
@@ -54,7 +56,8 @@ def test_a_thousand_contacts_are_counted_right_and_the_tables_agree(stack: Runni
         "list_contacts_created": 1000,
         "journeys_enrolled": 334,
     }
-    mine = "contacts_listcontact m JOIN contacts_sendinglist l ON l.id = m.sending_list_id WHERE l.account_id = %s"
+    lists = "contacts_sendinglist l ON l.id = m.sending_list_id"
+    mine = f"contacts_listcontact m JOIN {lists} WHERE l.account_id = %s"
     assert stack.count("SELECT count(*) FROM contacts_contact WHERE phone_number = ANY(%s)", numbers) == 1000
     assert stack.count(f"SELECT count(*) FROM {mine}", api.account_id) == 1000
     enrolled = "journeys_enrollment e JOIN journeys_journey j ON j.id = e.journey_id WHERE j.account_id = %s"
@@ -111,7 +114,10 @@ def test_every_code_in_one_batch_and_each_bad_contact_alone(any_stack: RunningSt
         "cached": False,
     }
     assert (summary["success_count"], summary["error_count"]) == (1, 12)
-    assert any_stack.count("SELECT count(*) FROM contacts_contact WHERE phone_number = %s", good["phone_number"]) == 1
+    assert (
+        any_stack.count("SELECT count(*) FROM contacts_contact WHERE phone_number = %s", good["phone_number"])
+        == 1
+    )
 
 
 def test_paid_validation_is_charged_once_and_remembered(any_stack: RunningStack) -> None:
@@ -120,7 +126,9 @@ def test_paid_validation_is_charged_once_and_remembered(any_stack: RunningStack)
     first, again = api.summary(failing), api.summary(failing)
     assert [entry["errors"][0]["validation"]["cost"] for entry in (first, again)] == [0.003, 0]
     assert again["errors"][0]["validation"]["cached"] is True
-    assert any_stack.rows("SELECT micro_dollars FROM billing_charge WHERE account_id = %s", api.account_id) == [(3000,)]
+    assert any_stack.rows(
+        "SELECT micro_dollars FROM billing_charge WHERE account_id = %s", api.account_id
+    ) == [(3000,)]
 
 
 def test_a_carrier_that_never_answers_rejects_nobody(stack: RunningStack) -> None:
@@ -167,7 +175,11 @@ def test_the_same_number_twice_is_applied_in_order_and_created_once(any_stack: R
         contact(number, custom_fields={"c": 3}, replace_custom_fields=True),
         contact(number, custom_fields={"d": 4}),
     )
-    assert (summary["success_count"], summary["contacts_created"], summary["list_contacts_created"]) == (5, 2, 2)
+    assert (summary["success_count"], summary["contacts_created"], summary["list_contacts_created"]) == (
+        5,
+        2,
+        2,
+    )
     assert _fields(any_stack, number) == {"c": 3, "d": 4}
 
 
@@ -176,7 +188,11 @@ def test_an_existing_membership_keeps_its_data_and_is_filled_where_empty(any_sta
     number = new_number()
     api.summary(contact(number, signup_date="2025-03-10T08:00:00", custom_fields={"a": 1, "b": True}))
     later = contact(
-        number, signup_date="2026-01-01", ip_address="2001:db8::1", url="https://x.test/", custom_fields={"b": 2}
+        number,
+        signup_date="2026-01-01",
+        ip_address="2001:db8::1",
+        url="https://x.test/",
+        custom_fields={"b": 2},
     )
     assert api.summary(later)["list_contacts_created"] == 0
     api.summary(contact(number, ip_address="192.0.2.1", url="https://y.test/"))
@@ -206,7 +222,10 @@ def test_opt_outs_stay_and_are_told_of_once_per_list(any_stack: RunningStack) ->
 def test_a_journey_nobody_asked_for_is_warned_of_by_name(any_stack: RunningStack) -> None:
     api = any_stack.account("--welcome-journey", "Hello", "--welcome-journey", "Offer")
     assert api.summary(contact())["warnings"] == [
-        f'List {LIST} has active Welcome Journeys ("Hello", "Offer"), but no contact of this batch set use_journeys.'
+        (
+            f'List {LIST} has active Welcome Journeys ("Hello", "Offer"), '
+            "but no contact of this batch set use_journeys."
+        )
     ]
     assert "warnings" not in api.summary(contact(use_journeys=True), contact())
 
@@ -222,7 +241,9 @@ def test_who_was_on_the_list_is_enrolled_only_if_told_to_and_only_once(any_stack
     assert enrolled == [0, 1, 0]
 
 
-_MEMBERSHIP = "contacts_listcontact m JOIN contacts_contact c ON c.id = m.contact_id WHERE c.phone_number = %s"
+_MEMBERSHIP = (
+    "contacts_listcontact m JOIN contacts_contact c ON c.id = m.contact_id WHERE c.phone_number = %s"
+)
 
 
 def _fields(stack: RunningStack, number: str) -> Any:
@@ -250,7 +271,9 @@ def _fields(stack: RunningStack, number: str) -> Any:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_is_no_batch_is_refused_at_once(stack: RunningStack, body: bytes, status: int, code: str) -> None:
+def test_what_is_no_batch_is_refused_at_once(
+    stack: RunningStack, body: bytes, status: int, code: str
+) -> None:
     api = stack.shared
     response = api.post("/contacts/bulk", content=body, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["code"]) == (status, code)
@@ -280,7 +303,7 @@ def test_the_order_of_checks(stack: RunningStack) -> None:
     "key", [None, "", "trk_short", "trk_" + "a" * 32, "trk_" + "é" * 32, "TRK_" + "a" * 32, "trk_" + "a" * 33]
 )
 def test_who_has_no_key_is_unauthorized(stack: RunningStack, key: str | None) -> None:
-    headers = {} if key is None else {"X-Api-Key": key.encode()}
+    headers = httpx.Headers({} if key is None else {b"X-Api-Key": key.encode()})
     response = httpx.get(f"{stack.base}/api/v2/jobs/{'0' * 8}-0000-0000-0000-{'0' * 12}", headers=headers)
     assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
     assert response.headers["X-Request-Id"]

@@ -38,6 +38,10 @@ class Home:
         lock.flush()
         self._lock = lock
 
+    @property
+    def is_held(self) -> bool:
+        return self._lock is not None
+
     def release(self) -> None:
         if self._lock is not None:
             self._lock.close()
@@ -59,7 +63,7 @@ class Home:
         return port
 
     def write_environment(self, variables: dict[str, str]) -> None:
-        """`stack.env`: what trackly.settings uses where the environment says nothing, while the stack runs."""
+        """`stack.env`: what trackly.settings uses, while the stack runs, where the environment is silent."""
         lines = [f"{name}={value}\n" for name, value in variables.items()]
         write_private(self.path / "stack.env", "".join(lines))
 

@@ -123,7 +123,9 @@ class Stack:
         return password
 
     def stop(self) -> None:
-        """End every process that was started; give the state directory back."""
+        """End every process that was started; give the state directory back, if it was ours."""
+        if not self.home.is_held:
+            return
         self.supervisor.stop()
         self.home.remove_environment()
         self.home.release()

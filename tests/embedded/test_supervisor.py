@@ -1,0 +1,129 @@
+"""Processes that belong together, and what happens when one dies."""
+
+import io
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from trackly.embedded.home import Home, HomeInUse, is_free
+from trackly.embedded.supervisor import Service, StartFailed, Supervisor, end_leftovers
+
+FOREVER = "import signal, sys; print('here', flush=True); signal.pause()"
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(tmp_path / "processes.json", io.StringIO())
+    yield made
+    made.stop()
+
+
+def running(supervisor: Supervisor) -> list[psutil.Process]:
+    return [psutil.Process(entry[1]) for entry in json.loads(supervisor._record.read_text())]
+
+
+def service(name: str, code: str, ready: Callable[[], bool] | None = None) -> Service:
+    return Service(name=name, command=[sys.executable, "-c", code], ready=ready)
+
+
+def until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+    """Watch until the condition holds."""
+    stop = threading.Event()
+    watcher = threading.Thread(target=supervisor.watch, args=(stop,))
+    watcher.start()
+    try:
+        for _ in range(600):
+            if condition():
+                return
+            stop.wait(0.05)
+        raise AssertionError("it never happened")
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def test_each_line_says_who_says_it(supervisor: Supervisor) -> None:
+    output = supervisor._output
+    assert isinstance(output, io.StringIO)
+    supervisor.start(service("talker", FOREVER, lambda: "talker   | here\n" in output.getvalue()))
+    assert output.getvalue() == "talker   | here\n"
+
+
+def test_what_dies_is_started_again(supervisor: Supervisor) -> None:
+    supervisor.start(service("mortal", FOREVER))
+    [first] = running(supervisor)
+    before = supervisor._record.read_text()
+    first.kill()
+    until(supervisor, lambda: supervisor._record.read_text() != before)
+    [second] = running(supervisor)
+    assert second.is_running()
+    assert second.pid != first.pid
+
+
+def test_what_ends_while_starting_is_told(supervisor: Supervisor) -> None:
+    with pytest.raises(StartFailed, match="broken ended with 3 while starting"):
+        supervisor.start(service("broken", "raise SystemExit(3)", lambda: False))
+
+
+def test_what_does_not_become_ready_is_told(supervisor: Supervisor) -> None:
+    with pytest.raises(StartFailed, match="idle is not ready after 0 s"):
+        supervisor.start(service("idle", FOREVER, lambda: False), timeout=0)
+
+
+def test_stopping_ends_also_the_children_of_what_was_started(supervisor: Supervisor, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    parent = (
+        "import subprocess, sys, signal, pathlib\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {FOREVER!r}])\n"
+        f"pathlib.Path({str(note)!r}).write_text(str(child.pid))\n"
+        "signal.pause()"
+    )
+    supervisor.start(service("parent", parent, lambda: note.exists() and bool(note.read_text())))
+    processes = [*running(supervisor), psutil.Process(int(note.read_text()))]
+    supervisor.stop()
+    psutil.wait_procs(processes, timeout=30)
+    assert not any(process.is_running() for process in processes)
+
+
+def test_a_successor_ends_what_a_killed_supervisor_left_and_nothing_else(tmp_path: Path) -> None:
+    record = tmp_path / "processes.json"
+    predecessor = Supervisor(record, io.StringIO())
+    predecessor.start(service("left", FOREVER))
+    [left] = running(predecessor)
+    stranger = psutil.Popen([sys.executable, "-c", FOREVER])
+    entries = json.loads(record.read_text())
+    # The id of a process that ended long ago has gone to a stranger.
+    entries.append(["old", stranger.pid, stranger.create_time() - 100, "SIGTERM"])
+    record.write_text(json.dumps(entries))
+    assert end_leftovers(record) == ["left"]
+    assert not left.is_running()
+    assert stranger.is_running()
+    assert not record.exists()
+    stranger.kill()
+    stranger.wait()
+    predecessor.stop()
+
+
+def test_a_state_directory_serves_one_stack_at_a_time(tmp_path: Path) -> None:
+    first, second = Home(tmp_path), Home(tmp_path)
+    first.acquire()
+    with pytest.raises(HomeInUse, match="in use by process"):
+        second.acquire()
+    first.release()
+    second.acquire()
+    second.release()
+
+
+def test_secrets_and_ports_stay_and_are_private(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.secret("x") == home.secret("x")
+    assert home.secret("x") != home.secret("y")
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+    port = home.port("web")
+    assert home.port("web") == port
+    assert is_free(port)

@@ -1,0 +1,97 @@
+"""`make up` as a person uses it: once, again after it was killed, and to its end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support import EXAMPLES
+from trackly.embedded.home import free_port
+from trackly.embedded.stack import ROOT
+
+
+class Up:
+    """A `python -m trackly.embedded up`, started and read until it is ready."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home, self.base = home, f"http://127.0.0.1:{port}"
+        environment = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
+        environment |= {"TRACKLY_HOME": str(home), "PORT": str(port)}
+        environment.pop("DJANGO_SETTINGS_MODULE", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trackly.embedded", "up"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.said = ""
+        for line in self.process.stdout:
+            self.said += line
+            if "Ctrl-C ends" in line:
+                break
+        self.family = (
+            psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+        )
+
+    def end(self, number: signal.Signals | None = None) -> int:
+        """Signal it, if told to, and read it to its end; the exit status."""
+        if number is not None:
+            self.process.send_signal(number)
+        self.said += self.process.communicate()[0]
+        return self.process.returncode
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Callable[[], Up]]:
+    """Starts `make up`, always in the same place."""
+    started: list[Up] = []
+    port = free_port()
+
+    def start() -> Up:
+        started.append(Up(tmp_path / "home", port))
+        return started[-1]
+
+    yield start
+    for stack in started:
+        if stack.process.poll() is None:
+            stack.end(signal.SIGTERM)
+
+
+def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(up: Callable[[], Up]) -> None:
+    first = up()
+    key = first.said.split("API key (shown once):")[1].split()[0]
+    with httpx.Client(base_url=first.base, headers={"X-Api-Key": key}, trust_env=False, timeout=60) as api:
+        answer = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"])
+        assert answer.json() == EXAMPLES["bulk_response"]
+        assert "admin login:  admin /" in first.said
+        page = api.get("/admin/login/")
+        assert page.status_code == 200
+        style = page.text.split('href="/static/')[1].split('"')[0]
+        assert api.get(f"/static/{style}").status_code == 200
+
+        occupied = up()
+        assert occupied.end() == 1
+        assert "is in use by process" in occupied.said
+
+        first.end(signal.SIGKILL)
+        assert any(child.is_running() for child in first.family)
+        second = up()
+        assert "was left running by a stack that was killed; ended it" in second.said
+        assert "shown once" not in second.said
+        assert not any(child.is_running() for child in first.family)
+        repeated = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"]).json()
+        assert (repeated["success_count"], repeated["contacts_created"]) == (2, 0)
+
+    assert second.end(signal.SIGTERM) == 0
+    psutil.wait_procs(second.family, timeout=30)
+    assert not any(child.is_running() for child in second.family)
+    assert not (second.home / "stack.env").exists()
