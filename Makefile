@@ -28,11 +28,12 @@ lint: .venv/dev.stamp ## ruff, without writing
 types: .venv/dev.stamp ## mypy --strict over code and tests
 	@$(BIN)/python -m mypy .
 
+LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml
+
 lock: .venv/dev.stamp ## pin what pyproject.toml asks for, with hashes
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --upgrade \
-		--extra embedded pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --upgrade \
-		--extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(LOCK) --upgrade --extra embedded --group dev -o requirements-dev.lock
+	@$(LOCK) -c requirements-dev.lock --extra embedded -o requirements.lock
+	@$(LOCK) -c requirements-dev.lock -o requirements-production.lock
 
 clean: ## forget the environment and the state directory (stop `make up` first)
 	rm -rf .venv .trackly .trackly-test

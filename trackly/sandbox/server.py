@@ -1,6 +1,7 @@
 """The stub that the sandbox asks instead of providers: a real HTTP server on the loopback.
 
-`python -m trackly.sandbox.server PORT`. Two questions, each answered with a small JSON object:
+`python -m trackly.sandbox.server PORT [ADDRESS]`, on the loopback unless an address is given. Two questions,
+each answered with a small JSON object:
 
 - `GET /carrier/<number>`: `{"in_service", "line_type", "carrier", "timezone"}`
 - `GET /validation/<number>`: `{"valid", "in_service", "line_type", "carrier", "ported", "on_dnc", "country"}`
@@ -29,11 +30,11 @@ class Stub(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self.asked: Counter[tuple[str, str]] = Counter()
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__((address, port), Handler)
 
     def count(self, question: str, number: str) -> int:
         """Note a question; how often it has been asked with this one."""
@@ -104,8 +105,8 @@ def _validation_facts(number: Number) -> dict[str, Any]:
 
 
 def main() -> None:
-    server = Stub(int(sys.argv[1]))
-    print(f"sandbox stub on http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201 - for whoever starts it
+    server = Stub(int(sys.argv[1]), *sys.argv[2:3])
+    print("sandbox stub on http://{}:{}".format(*server.server_address[:2]), flush=True)  # noqa: T201 - for whoever starts it
     server.serve_forever()
 
 

@@ -1,0 +1,21 @@
+# The product without the embedded servers: bring PostgreSQL >= 15 and Redis >= 6.2.
+FROM python:3.13-slim AS build
+WORKDIR /app
+COPY requirements-production.lock .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements-production.lock
+
+FROM python:3.13-slim
+RUN useradd --system --no-create-home trackly
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY manage.py ./
+COPY trackly trackly
+COPY contacts contacts
+COPY journeys journeys
+COPY billing billing
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
+RUN SECRET_KEY=build python manage.py collectstatic --noinput
+USER trackly
+EXPOSE 8000
+# SIGTERM lets the requests and tasks that run come to their end.
+CMD ["gunicorn", "trackly.wsgi", "-b", "0.0.0.0:8000", "-w", "2", "-k", "gthread", "--threads", "16"]
