@@ -2,21 +2,27 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.conftest import RunningStack
 from tests.support import contact, new_number, new_numbers
 
 
-def test_two_jobs_with_the_same_contacts_in_opposite_order_both_complete(stack: RunningStack) -> None:
+@pytest.mark.parametrize(("shape", "size"), [("stack", 1000), ("literal_stack", 50)])
+def test_two_jobs_with_the_same_contacts_in_opposite_order_both_complete(
+    request: pytest.FixtureRequest, shape: str, size: int
+) -> None:
+    stack: RunningStack = request.getfixturevalue(shape)
     apis = [stack.account("--welcome-journey", "Welcome") for _ in range(2)]
     for _ in range(10):
-        numbers = new_numbers(1000)
+        numbers = new_numbers(size)
         batches = [[contact(n, use_journeys=True) for n in order] for order in (numbers, numbers[::-1])]
         with ThreadPoolExecutor() as pool:
             first, second = pool.map(lambda api, batch: api.summary(*batch), apis, batches)
         for summary in (first, second):
-            assert (summary["success_count"], summary["errors"]) == (1000, [])
-            assert (summary["list_contacts_created"], summary["journeys_enrolled"]) == (1000, 1000)
-        assert first["contacts_created"] + second["contacts_created"] == 1000
+            assert (summary["success_count"], summary["errors"]) == (size, [])
+            assert (summary["list_contacts_created"], summary["journeys_enrolled"]) == (size, size)
+        assert first["contacts_created"] + second["contacts_created"] == size
 
 
 def test_many_batches_of_one_account_create_each_contact_once(any_stack: RunningStack) -> None:
