@@ -1,6 +1,10 @@
 """Lists, contacts and memberships, for people."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet, Sum
+from django.http import HttpRequest
 
 from contacts.models import Contact, ListContact, SendingList
 from trackly.api.admin import ReadOnlyAdmin, TableAdmin
@@ -8,12 +12,20 @@ from trackly.api.admin import ReadOnlyAdmin, TableAdmin
 
 @admin.register(SendingList)
 class SendingListAdmin(TableAdmin):
-    list_display = ("phone_number", "list_name", "brand_name", "account", "status", "created_at")
+    list_display = ("phone_number", "list_name", "brand_name", "account", "status", "members", "created_at")
     list_filter = ("status",)
     list_select_related = ("account",)
     search_fields = ("phone_number", "list_name", "brand_name", "account__name")
     autocomplete_fields = ("account",)
-    readonly_fields = ("created_at",)
+    readonly_fields = ("members", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SendingList]:
+        found: QuerySet[SendingList] = super().get_queryset(request)
+        return found.annotate(tallied=Sum("tallies__members"))
+
+    @admin.display(ordering="tallied")
+    def members(self, shown: Any) -> int:
+        return shown.tallied or 0
 
 
 @admin.register(Contact)

@@ -153,6 +153,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["trackly.api.renderers.MsgspecRenderer"],
     "DEFAULT_PARSER_CLASSES": [],  # bodies are read by trackly.api.body
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "trackly.api.renderers.AlwaysJson",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is a method like others: 405
     "EXCEPTION_HANDLER": "trackly.api.errors.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,

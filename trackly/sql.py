@@ -4,12 +4,20 @@ Django's own cursors bind in the client: they render each parameter into the sta
 thousand contacts in one parameter is a third of a worker's time (measured; design, "what the profiles said").
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from django.db import connection
+import structlog
+from django.db import OperationalError, connection, transaction
 from psycopg import Cursor
 from psycopg.rows import dict_row
+
+T = TypeVar("T")
+logger = structlog.get_logger(__name__)
+
+_TRIES = 5
+_RUN_AGAIN = {"40001", "40P01"}
+"""SQLSTATE: serialization_failure, deadlock_detected."""
 
 
 def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -21,3 +29,19 @@ def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     with connection.wrap_database_errors, Cursor(connection.connection, row_factory=dict_row) as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
+
+
+def in_transaction(effect: Callable[[], T]) -> T:
+    """Run `effect` in a transaction, and again if the database made it the victim of a deadlock.
+
+    `effect` must not keep anything of a run that was rolled back. Raises whatever it raises.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with transaction.atomic():
+                return effect()
+        except OperationalError as exc:
+            if getattr(exc.__cause__, "sqlstate", None) not in _RUN_AGAIN or not tries_left:
+                raise
+            logger.warning("transaction_runs_again", cause=type(exc.__cause__).__name__)
+    raise AssertionError("unreachable: the last try returns or raises")

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from billing.gate import require_billable
-from contacts.bulk.models import BulkJob, BulkSlice, Lane
+from contacts.bulk import idempotency
+from contacts.bulk.idempotency import IdempotencyKey
+from contacts.bulk.models import BulkJob, BulkSlice, JobKind, Lane
 from trackly.accounts.models import Account
 from trackly.api import json
 from trackly.api.errors import ApiError
@@ -52,10 +54,11 @@ def read_batch(members: dict[str, bytes]) -> Batch:
         raise ApiError(
             413, "too_many_contacts", f"{len(items):,} contacts; a request holds {MAX_CONTACTS:,} at most."
         )
-    return _look_over(items)
+    return look_over(items)
 
 
-def _look_over(items: list[Item]) -> Batch:
+def look_over(items: list[Item]) -> Batch:
+    """What acceptance must know of contacts that nobody has checked yet."""
     groups: dict[object, list[Item]] = {}
     asks = False
     for item in items:
@@ -87,22 +90,38 @@ def cut(groups: Sequence[Sequence[Item]], size: int) -> list[list[Item]]:
     return slices
 
 
-def new_slice(job: BulkJob, items: list[Item], lane: Lane) -> BulkSlice:
-    return BulkSlice(job=job, lane=lane, size=len(items), payload=_pack(items))
+def new_slice(job: BulkJob, items: list[Item], lane: Lane, *, counted_as_errors: bool = False) -> BulkSlice:
+    """A slice that is not saved yet. `counted_as_errors`: the job's counters hold its contacts already."""
+    errors = len(items) if counted_as_errors else 0
+    return BulkSlice(job=job, lane=lane, size=len(items), error_count=errors, payload=_pack(items))
 
 
-def accept(account: Account, batch: Batch) -> tuple[BulkJob, list[int]]:
+def accept(
+    account: Account, batch: Batch, *, kind: JobKind = JobKind.BULK, once: IdempotencyKey | None = None
+) -> tuple[BulkJob, list[int]]:
     """Make the batch durable: one job and its slices, in one transaction; returns the job and slice ids.
 
-    Raises 402 if a contact asks for paid validation and the account may not be billed; then nothing is kept.
+    With an idempotency key that the account has used already, the first job and no slices. Raises 402 if a
+    contact asks for paid validation and the account may not be billed, 422 if the key was used for another
+    request; then nothing is kept.
     """
+    if once is not None and (first := idempotency.find(account, once)):
+        return first, []
     if batch.asks_for_validation:
         require_billable(account)
-    with transaction.atomic():
-        job = BulkJob(account=account, total=len(batch.items))
-        job.save(force_insert=True)
-        slices = BulkSlice.objects.bulk_create(
-            new_slice(job, sorted(items), Lane.INGEST)
-            for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
-        )
+    job = BulkJob(account=account, kind=kind, total=len(batch.items))
+    if once is not None:
+        job.idempotency_key, job.request_digest = once.key, once.digest
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+            slices = BulkSlice.objects.bulk_create(
+                new_slice(job, sorted(items), Lane.INGEST)
+                for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
+            )
+    except IntegrityError as exc:
+        # Of requests with one key that arrive at once, all but the first wait for it here, and then meet it.
+        if once is None or not idempotency.is_taken(exc) or not (first := idempotency.find(account, once)):
+            raise
+        return first, []
     return job, [made.pk for made in slices]

@@ -1,6 +1,5 @@
 """What a client is told of a job."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework.response import Response
@@ -8,6 +7,7 @@ from rest_framework.response import Response
 from contacts.bulk.models import BulkJob
 from contacts.bulk.waiting import wait_for
 from trackly.api import json
+from trackly.api.json import moment
 from trackly.api.prefer import Wait
 
 RETRY_AFTER_SECONDS = 1
@@ -23,17 +23,29 @@ def accepted_or_summary(job: BulkJob, wait: Wait) -> Response:
     if ended is not None:
         response = Response(json.Raw(ended.summary.encode()), headers={"Location": path_of(job)})
     else:
-        body = {"job_id": str(job.pk), "status": job.status, "status_url": path_of(job), "total": job.total}
-        headers = {"Location": path_of(job), "Retry-After": str(RETRY_AFTER_SECONDS)}
-        response = Response(body, status=202, headers=headers)
+        response = accepted(job)
+    return tell_applied(response, wait)
+
+
+def tell_applied(response: Response, wait: Wait) -> Response:
+    """Say which preference was followed (RFC 7240, 3); and that the answer depends on it."""
+    response["Vary"] = "Prefer"
     if wait.applied:
         response["Preference-Applied"] = wait.applied
     return response
 
 
-def describe(job: BulkJob) -> dict[str, Any]:
+def accepted(job: BulkJob) -> Response:
+    """202: the work goes on, and this is where to ask for it."""
+    body = {"job_id": str(job.pk), "status": job.status, "status_url": path_of(job), "total": job.total}
+    return Response(
+        body, status=202, headers={"Location": path_of(job), "Retry-After": str(RETRY_AFTER_SECONDS)}
+    )
+
+
+def describe(job: BulkJob, *, with_summary: bool = True) -> dict[str, Any]:
     """The job as `GET /jobs/<job_id>` shows it, from its row alone."""
-    return {
+    described = {
         "job_id": str(job.pk),
         "kind": job.kind,
         "status": job.status,
@@ -42,13 +54,10 @@ def describe(job: BulkJob) -> dict[str, Any]:
         "progress": job.processed / job.total,
         "success_count": job.success_count,
         "error_count": job.error_count,
-        "created_at": _moment(job.created_at),
-        "started_at": _moment(job.started_at),
-        "completed_at": _moment(job.completed_at),
-        "summary": json.Raw(job.summary.encode()) if job.summary else None,
+        "created_at": moment(job.created_at),
+        "started_at": moment(job.started_at),
+        "completed_at": moment(job.completed_at),
     }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
+    if with_summary:
+        described["summary"] = json.Raw(job.summary.encode()) if job.summary else None
+    return described

@@ -127,15 +127,22 @@ def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str])
         if contact.phone_number in found.provider_failed:
             entry.error = ContactError("provider_error", "The validation provider could not be reached")
             continue
-        finding = found.validations[contact.phone_number]
+        finding = found.validations.get(contact.phone_number)
+        if finding is None:  # a dry run asks nobody
+            continue
         cost = ledger.MICRO_DOLLARS if contact.phone_number in unpaid else 0
         unpaid.discard(contact.phone_number)
+        entry.validation = finding.as_json(micro_dollars=cost)
         if finding.rejects:
-            entry.error = ContactError(
-                "validation_failed",
-                f"Phone number failed validation: {finding.disposition}",
-                validation=finding.as_json(micro_dollars=cost),
-            )
+            message = f"Phone number failed validation: {finding.disposition}"
+            entry.error = ContactError("validation_failed", message, validation=entry.validation)
+
+
+def assume(found: Findings) -> None:
+    """For a dry run: take for accepted what only the network could tell."""
+    for phone_number in found.unanswered_carrier:
+        found.facts[phone_number] = carriers.UNVERIFIED
+    found.unanswered_carrier = found.unanswered_validation = set()
 
 
 def needs_network(contact: Payload, found: Findings) -> bool:

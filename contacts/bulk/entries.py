@@ -42,6 +42,8 @@ class Entry:
     contact_id: int | None = None
     list_contact_id: int | None = None
     enrolled: int = 0
+    validation: dict[str, Any] | None = None
+    """What paid validation said, in the contract's words, where it was asked for and answered."""
 
     def error_entry(self) -> dict[str, Any]:
         """The entry of `errors` (contract, "What one contact can fail with")."""
@@ -51,7 +53,8 @@ class Entry:
 
     def result(self) -> list[Any]:
         """The row of the slice's `results`."""
-        return [self.index, self.outcome, self.contact_id, self.list_contact_id, self.enrolled]
+        row = [self.index, self.outcome, self.contact_id, self.list_contact_id, self.enrolled]
+        return row if self.validation is None else [*row, self.validation]
 
 
 def read(index: int, raw: bytes) -> Entry:

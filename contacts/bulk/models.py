@@ -1,9 +1,11 @@
 """A batch in the database: its job, and the slices that the job's chord carries.
 
 ```
-job    queued ──► processing ──► completed          slice   pending ──► done
-                      │                                        │
-                      └────────► failed                        └──────► failed
+job    queued ──► processing ──► completed       slice   pending ──► done
+          │           │ ▲                                 │ │ ▲
+          │           │ └─retry─┐                         │ │ └─retry─┐
+          │           ├──────► failed                     │ └──────► failed
+          └───────────┴──────► cancelled                  └────────► cancelled
 ```
 """
 
@@ -25,9 +27,18 @@ class JobStatus(models.TextChoices):
     """Every contact has its outcome."""
     FAILED = "failed"
     """It ended, but some contacts could not be processed after every retry (internal_error)."""
+    CANCELLED = "cancelled"
+    """The customer stopped it; what had been processed stays."""
 
 
-ENDED = (JobStatus.COMPLETED, JobStatus.FAILED)
+ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class JobKind(models.TextChoices):
+    BULK = "contacts.bulk"
+    """`POST /contacts/bulk`."""
+    SINGLE = "contacts.single"
+    """`POST /contacts`: a batch of one."""
 
 
 class BulkJob(models.Model):
@@ -35,7 +46,7 @@ class BulkJob(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="jobs", db_index=False)
-    kind = models.CharField(max_length=32, default="contacts.bulk")
+    kind = models.CharField(max_length=32, choices=JobKind, default=JobKind.BULK)
     status = models.CharField(max_length=16, choices=JobStatus, default=JobStatus.QUEUED)
     total = models.IntegerField(help_text="Contacts in the batch.")
     processed = models.IntegerField(default=0)
@@ -44,17 +55,31 @@ class BulkJob(models.Model):
     created_at = models.DateTimeField(default=timezone.now, help_text="The time of acceptance.")
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
     summary = models.TextField(
         blank=True, help_text="The answer's JSON, in ASCII: jsonb can't hold U+0000, which a contact may."
     )
 
+    idempotency_key = models.CharField(  # noqa: DJ001 - NULL: the request had none
+        max_length=255, null=True, editable=False, help_text="The client's; free again after 24 hours."
+    )
+    request_digest = models.BinaryField(
+        max_length=32, null=True, editable=False, help_text="SHA-256 of the request that bore the key."
+    )
+
     class Meta:
         indexes = [
-            models.Index("account", F("created_at").desc(), name="bulk_job_newest"),
+            models.Index("account", F("created_at").desc(), F("id").desc(), name="bulk_job_newest"),
             models.Index("created_at", condition=~Q(status__in=ENDED), name="bulk_job_running"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=JobStatus.values), name="bulk_job_status_known"),
+            models.UniqueConstraint(
+                "account",
+                "idempotency_key",
+                condition=Q(idempotency_key__isnull=False),
+                name="bulk_job_idempotency_key",
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=ENDED, completed_at__isnull=False)
                 | Q(~Q(status__in=ENDED), completed_at__isnull=True, summary=""),
@@ -81,6 +106,8 @@ class SliceStatus(models.TextChoices):
     """What it did and this mark were committed together."""
     FAILED = "failed"
     """Given up after every attempt; its contacts stand as internal_error."""
+    CANCELLED = "cancelled"
+    """The job was cancelled before it took effect."""
 
 
 class Lane(models.TextChoices):
@@ -95,7 +122,7 @@ class BulkSlice(models.Model):
 
     job = models.ForeignKey(BulkJob, on_delete=models.CASCADE, related_name="slices")
     lane = models.CharField(max_length=8, choices=Lane, default=Lane.INGEST)
-    status = models.CharField(max_length=8, choices=SliceStatus, default=SliceStatus.PENDING)
+    status = models.CharField(max_length=16, choices=SliceStatus, default=SliceStatus.PENDING)
     size = models.IntegerField(help_text="Contacts in it; what was put off counts in the later slice.")
     payload = models.BinaryField(help_text="msgpack: a list of [index, the contact as sent].")
     attempts = models.IntegerField(default=0)
@@ -108,7 +135,7 @@ class BulkSlice(models.Model):
     journeys_enrolled = models.IntegerField(default=0)
     results = models.TextField(
         default="[]",
-        help_text="JSON: [index, outcome, contact id, membership id, enrollments] of each contact.",
+        help_text="JSON: [index, outcome, contact id, membership id, enrollments, validation] of each.",
     )
     errors = models.TextField(default="[]", help_text="JSON, in ASCII: the entries of the summary's errors.")
     lists = models.JSONField(

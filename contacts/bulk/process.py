@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from billing import ledger
@@ -23,33 +23,35 @@ from trackly.api import json
 
 logger = structlog.get_logger(__name__)
 
-_TRIES_AT_COMMIT = 5
-_RUN_AGAIN = {"40001", "40P01"}
-"""SQLSTATE: serialization_failure, deadlock_detected."""
-
 # One statement takes the slice, counts the attempt and reads what is needed. Losing the count in a crash of
 # the server is harmless, so nobody waits for the disk.
 _CLAIM = """
 UPDATE bulk_bulkslice AS slice SET attempts = slice.attempts + 1
 FROM bulk_bulkjob AS job JOIN accounts_account AS account ON account.id = job.account_id
 WHERE slice.id = %(id)s AND slice.status = 'pending' AND job.id = slice.job_id
-RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, job.created_at AS accepted_at,
-          job.account_id, account.rejects_voip
+    AND (job.cancel_requested_at IS NULL OR %(even_if_cancelled)s)
+RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, slice.error_count AS counted_errors,
+          job.created_at AS accepted_at, job.account_id, account.rejects_voip
 """
 
+# A slice that runs again after a retry has been counted as errors; only the difference moves the job.
 _FINISH = """
 WITH slice AS (
-    UPDATE bulk_bulkslice SET status = %(status)s, finished_at = now(), size = %(size)s,
-        success_count = %(success)s, error_count = %(errors_count)s, contacts_created = %(contacts_created)s,
-        list_contacts_created = %(list_contacts_created)s, journeys_enrolled = %(journeys_enrolled)s,
+    UPDATE bulk_bulkslice AS slice SET status = %(status)s, finished_at = now(), size = %(size)s,
+        success_count = %(success_count)s, error_count = %(error_count)s,
+        contacts_created = %(contacts_created)s, list_contacts_created = %(list_contacts_created)s,
+        journeys_enrolled = %(journeys_enrolled)s,
         results = %(results)s, errors = %(errors)s, lists = %(lists)s::jsonb
-    WHERE id = %(id)s RETURNING job_id
+    FROM (SELECT id, error_count FROM bulk_bulkslice WHERE id = %(id)s) AS before
+    WHERE slice.id = before.id
+    RETURNING slice.job_id, before.error_count AS errors_before
 )
 UPDATE bulk_bulkjob AS job
 SET status = CASE job.status WHEN 'queued' THEN 'processing' ELSE job.status END,
     started_at = COALESCE(job.started_at, %(started)s),
-    processed = job.processed + %(size)s, success_count = job.success_count + %(success)s,
-    error_count = job.error_count + %(errors_count)s
+    processed = job.processed + %(size)s + %(counted_later)s - errors_before,
+    success_count = job.success_count + %(success_count)s,
+    error_count = job.error_count + %(error_count)s + %(counted_later)s - errors_before
 FROM slice WHERE job.id = slice.job_id
 """
 
@@ -63,17 +65,21 @@ class Claim:
     lane: str
     items: list[Item]
     attempts: int
+    counted_errors: int
+    """Not zero: the slice is run again after a retry, and its contacts count as errors until it ends."""
     accepted_at: datetime
     account_id: int
     rejects_voip: bool
     started: datetime
 
 
-def claim(slice_id: int) -> Claim | None:
-    """Take the slice; None if it has been done. Another process may have taken it as well."""
+def claim(slice_id: int, *, even_if_cancelled: bool = False) -> Claim | None:
+    """Take the slice; None if it has ended or shall not run. Another process may have taken it as well."""
+    is_all = not connection.in_atomic_block
     with transaction.atomic():
-        sql.rows("SET LOCAL synchronous_commit = off", {})
-        taken = sql.rows(_CLAIM, {"id": slice_id})
+        if is_all:
+            sql.rows("SET LOCAL synchronous_commit = off", {})
+        taken = sql.rows(_CLAIM, {"id": slice_id, "even_if_cancelled": even_if_cancelled})
     if not taken:
         return None
     row = taken[0]
@@ -89,10 +95,10 @@ def process(slice_id: int) -> list[int]:
     taken = claim(slice_id)
     if taken is None:
         return []
-    entries = [read(index, raw) for index, raw in taken.items]
     if taken.attempts > settings.TRACKLY_SLICE_ATTEMPTS:
         logger.error("slice_given_up", slice=slice_id, job=str(taken.job_id), attempts=taken.attempts - 1)
-        return _commit(taken, lambda: _finish(taken, entries, Counts(), {}, SliceStatus.FAILED))
+        return _give_up(taken)
+    entries = [read(index, raw) for index, raw in taken.items]
     find_lists(taken.account_id, entries)
     found = checks.known(taken.account_id, taken.rejects_voip, entries)
     later: list[Entry] = []
@@ -101,6 +107,18 @@ def process(slice_id: int) -> list[int]:
     else:
         entries, later = _put_off(entries, found)
     return _commit(taken, lambda: _take_effect(taken, entries, later, found))
+
+
+def give_up(slice_id: int) -> None:
+    """End a pending slice without processing it: its contacts are errors."""
+    taken = claim(slice_id, even_if_cancelled=True)
+    if taken is not None:
+        _give_up(taken)
+
+
+def _give_up(taken: Claim) -> list[int]:
+    entries = [read(index, raw) for index, raw in taken.items]
+    return _commit(taken, lambda: _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED))
 
 
 def _put_off(entries: Sequence[Entry], found: Findings) -> tuple[list[Entry], list[Entry]]:
@@ -113,19 +131,14 @@ def _put_off(entries: Sequence[Entry], found: Findings) -> tuple[list[Entry], li
 
 
 def _commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
-    """Run `effect` in a transaction, unless the slice was done meanwhile; again after a deadlock."""
-    for tries_left in reversed(range(_TRIES_AT_COMMIT)):
-        try:
-            with transaction.atomic():
-                locked = BulkSlice.objects.select_for_update(of=("self",)).filter(pk=taken.id)
-                if locked.values_list("status", flat=True).first() != SliceStatus.PENDING:
-                    return []
-                return effect()
-        except OperationalError as exc:
-            if getattr(exc.__cause__, "sqlstate", None) not in _RUN_AGAIN or not tries_left:
-                raise
-            logger.warning("slice_runs_again", slice=taken.id, cause=type(exc.__cause__).__name__)
-    raise AssertionError("unreachable: the last try returns or raises")
+    """Run `effect` in a transaction, unless the slice has ended meanwhile."""
+
+    def once() -> list[int]:
+        locked = BulkSlice.objects.select_for_update(of=("self",)).filter(pk=taken.id)
+        still_pending = locked.values_list("status", flat=True).first() == SliceStatus.PENDING
+        return effect() if still_pending else []
+
+    return sql.in_transaction(once)
 
 
 def _take_effect(
@@ -139,10 +152,11 @@ def _take_effect(
     known.update(ledger.known(taken.account_id, found.new_validations.keys() - charged))
     checks.reject_invalid(entries, replace(found, validations=known), charged)
     counts, opted_out = write(entries, found, accepted_at=taken.accepted_at)
-    _finish(taken, entries, counts, opted_out, SliceStatus.DONE)
+    _finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
     job = BulkJob(pk=taken.job_id)
     made = [
-        new_slice(job, items, Lane.LIVE) for items in cut(_by_number(later), settings.TRACKLY_LIVE_SLICE_SIZE)
+        new_slice(job, items, Lane.LIVE, counted_as_errors=bool(taken.counted_errors))
+        for items in cut(_by_number(later), settings.TRACKLY_LIVE_SLICE_SIZE)
     ]
     return [live.pk for live in BulkSlice.objects.bulk_create(made)]
 
@@ -154,36 +168,51 @@ def _by_number(entries: Sequence[Entry]) -> list[list[Item]]:
     return list(groups.values())
 
 
-def _finish(
-    taken: Claim,
-    entries: Sequence[Entry],
-    counts: Counts,
-    opted_out: dict[str, int],
-    status: SliceStatus,
-) -> list[int]:
-    """Mark the slice as ended, with what it did, and move the job's counters."""
+@dataclass(frozen=True)
+class Report:
+    """What a slice did: the columns of its row, and what a job's summary is made of."""
+
+    size: int
+    success_count: int
+    error_count: int
+    contacts_created: int
+    list_contacts_created: int
+    journeys_enrolled: int
+    results: str
+    errors: str
+    lists: dict[str, list[Any]]
+
+
+def report(entries: Sequence[Entry], counts: Counts, opted_out: dict[str, int]) -> Report:
+    """Put together what became of the entries."""
     failed = [entry for entry in entries if entry.outcome == Outcome.FAILED]
-    lists = {
-        str(entry.list_id): [False, opted_out.get(str(entry.list_id), 0)]
-        for entry in entries
-        if entry.list_id
-    }
+    lists: dict[str, list[Any]] = {}
     for entry in entries:
-        if entry.list_id and entry.contact is not None and entry.contact.use_journeys:
-            lists[str(entry.list_id)][0] = True
+        if entry.list_id and entry.contact is not None:
+            used = lists.setdefault(str(entry.list_id), [False, opted_out.get(str(entry.list_id), 0)])
+            used[0] = used[0] or entry.contact.use_journeys
+    return Report(
+        size=len(entries),
+        success_count=len(entries) - len(failed),
+        error_count=len(failed),
+        **asdict(counts),
+        results=json.encode([entry.result() for entry in entries]).decode(),
+        errors=json.dumps([entry.error_entry() for entry in failed]),
+        lists=lists,
+    )
+
+
+def _finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) -> list[int]:
+    """Mark the slice as ended, with what it did, and move the job's counters."""
     sql.rows(
         _FINISH,
         {
+            **vars(done),
+            "lists": json.encode(done.lists).decode(),
             "id": taken.id,
             "status": status,
             "started": taken.started,
-            "size": len(entries),
-            "success": len(entries) - len(failed),
-            "errors_count": len(failed),
-            **asdict(counts),
-            "results": json.encode([entry.result() for entry in entries]).decode(),
-            "errors": json.dumps([entry.error_entry() for entry in failed]),
-            "lists": json.encode(lists).decode(),
+            "counted_later": later if taken.counted_errors else 0,
         },
     )
     return []

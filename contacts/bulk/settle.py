@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from contacts.bulk import waiting
 from contacts.bulk.models import BulkJob, BulkSlice, JobStatus, SliceStatus
+from contacts.bulk.process import Report, give_up
 from contacts.models import SendingList
 from journeys.enroll import active_journeys
 from trackly.api import json
@@ -29,19 +30,42 @@ def settle(job_id: UUID) -> bool:
         job = BulkJob.objects.select_for_update().filter(pk=job_id).first()
         if job is None or job.has_ended:
             return True
+        if job.cancel_requested_at is not None:
+            _cancel_pending(job)
+            job.refresh_from_db()
         slices = list(BulkSlice.objects.filter(job=job).defer("payload", "results"))
-        if any(part.status == SliceStatus.PENDING for part in slices):
+        statuses = {part.status for part in slices}
+        if SliceStatus.PENDING in statuses:
             return False
-        failed = any(part.status == SliceStatus.FAILED for part in slices)
-        job.status = JobStatus.FAILED if failed else JobStatus.COMPLETED
+        summary = summarize(slices)
+        job.status = JobStatus.COMPLETED
+        if job.cancel_requested_at is not None and job.processed < job.total:
+            job.status = JobStatus.CANCELLED
+            summary["cancelled_count"] = job.total - job.processed
+        elif SliceStatus.FAILED in statuses:
+            job.status = JobStatus.FAILED
         job.completed_at = timezone.now()
-        job.summary = json.dumps(_summary(slices))
+        job.summary = json.dumps(summary)
         job.save(update_fields=["status", "completed_at", "summary"])
     waiting.announce(job_id)
     return True
 
 
-def _summary(slices: Sequence[BulkSlice]) -> dict[str, Any]:
+def _cancel_pending(job: BulkJob) -> None:
+    """End the slices of a cancelled job that nobody is just committing.
+
+    Those that somebody is are skipped, not waited for: he holds the slice and wants the job, which we hold.
+    """
+    pending = BulkSlice.objects.filter(job=job, status=SliceStatus.PENDING)
+    locked = list(pending.select_for_update(skip_locked=True).values_list("pk", "error_count"))
+    for slice_id, counted_errors in locked:
+        if counted_errors:  # of a retry: its contacts count as errors already, and stay that
+            give_up(slice_id)
+    of_them = pending.filter(pk__in=[slice_id for slice_id, _ in locked])
+    of_them.update(status=SliceStatus.CANCELLED, finished_at=timezone.now())
+
+
+def summarize(slices: Sequence[BulkSlice | Report]) -> dict[str, Any]:
     """The answer's body (contract, "The answer")."""
     errors = [entry for part in slices for entry in json.loads(part.errors.encode())]
     summary: dict[str, Any] = {name: sum(getattr(part, name) for part in slices) for name in _COUNTS}
@@ -53,7 +77,7 @@ def _summary(slices: Sequence[BulkSlice]) -> dict[str, Any]:
     return summary
 
 
-def _warnings(slices: Iterable[BulkSlice]) -> list[str]:
+def _warnings(slices: Iterable[BulkSlice | Report]) -> list[str]:
     """One per list whose journeys nobody asked for, one per list with members who had opted out."""
     asked: dict[int, bool] = defaultdict(bool)
     opted_out: dict[int, int] = defaultdict(int)

@@ -10,6 +10,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 
+from contacts import tally
 from contacts.bulk import process as processing
 from contacts.bulk import recover
 from contacts.bulk import settle as settling
@@ -52,7 +53,7 @@ def settle(job_id: str) -> None:
 
 @shared_task(ignore_result=True)
 def sweep() -> None:
-    """By beat: send again what nobody moves, settle what nobody settled."""
+    """By beat: send again what nobody moves, settle what nobody settled, keep tallies short."""
     with transaction.atomic():
         stalled = recover.take_stalled()
     for (job_id, lane), slice_ids in stalled.items():
@@ -61,3 +62,4 @@ def sweep() -> None:
     for job_id in recover.orphans():
         logger.warning("settled_by_sweep", job=str(job_id))
         settling.settle(job_id)
+    tally.add_up()

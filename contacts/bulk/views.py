@@ -1,37 +1,107 @@
-"""`POST /contacts/bulk` and the jobs. A view checks and answers; the work is elsewhere."""
+"""`POST /contacts/bulk`, and the jobs. A view checks and answers; the work is elsewhere."""
 
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from contacts.bulk import control, idempotency
 from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.answers import RETRY_AFTER_SECONDS, accepted_or_summary, describe
+from contacts.bulk.answers import RETRY_AFTER_SECONDS, accepted, accepted_or_summary, describe
+from contacts.bulk.dry_run import dry_run
 from contacts.bulk.models import BulkJob, Lane
+from contacts.bulk.results import errors_csv, outcomes
 from contacts.bulk.tasks import fan_out
 from trackly.accounts.authentication import account_of
-from trackly.api.body import read_object
+from trackly.api import json
+from trackly.api.body import read_body, read_object
 from trackly.api.prefer import wait_of
+from trackly.api.query import boolean, page_of
+from trackly.api.views import ApiView
 
 
-class BulkContactsView(APIView):
+class BulkContactsView(ApiView):
     """Contract, "POST /contacts/bulk"."""
 
     def post(self, request: Request) -> Response:
-        batch = read_batch(read_object(request._request))  # noqa: SLF001 - DRF's public parsers would read it
-        job, slice_ids = accept(account_of(request), batch)
+        body = read_body(request._request)
+        once = idempotency.key_of(request._request, body)
+        rehearsal = boolean(request._request, "dry_run")
+        batch = read_batch(read_object(body))
+        if rehearsal:
+            return Response(dry_run(account_of(request), batch))
+        job, slice_ids = accept(account_of(request), batch, once=once)
         fan_out(job.pk, slice_ids, Lane.INGEST)
-        return accepted_or_summary(job, wait_of(request._request))  # noqa: SLF001
+        return accepted_or_summary(job, wait_of(request._request))
 
 
-class JobView(APIView):
+class JobsView(ApiView):
+    """`GET /jobs`: the account's jobs, newest first; their summaries stay with the single job."""
+
+    def get(self, request: Request) -> Response:
+        page = page_of(request._request)
+        jobs = BulkJob.objects.filter(account=account_of(request)).defer("summary", "request_digest")
+        shown = [describe(job, with_summary=False) for job in jobs.order_by("-created_at", "-id")[page.slice]]
+        return Response({"jobs": shown, "pagination": page.describe(jobs.count())})
+
+
+def _job(request: Request, job_id: UUID) -> BulkJob:
+    """The account's job. Raises Http404 also for another account's."""
+    job = BulkJob.objects.filter(pk=job_id, account=account_of(request)).first()
+    if job is None:
+        raise Http404
+    return job
+
+
+def _described(job: BulkJob) -> Response:
+    headers = {} if job.has_ended else {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Response(describe(job), headers=headers)
+
+
+class JobView(ApiView):
     """Contract, "GET /jobs/<job_id>"."""
 
     def get(self, request: Request, job_id: UUID) -> Response:
-        job = BulkJob.objects.filter(pk=job_id, account=account_of(request)).first()
-        if job is None:
-            raise Http404
-        headers = {} if job.has_ended else {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return Response(describe(job), headers=headers)
+        return _described(_job(request, job_id))
+
+
+class JobResultsView(ApiView):
+    """`GET /jobs/<id>/results`: what became of each contact, by index."""
+
+    def get(self, request: Request, job_id: UUID) -> Response:
+        page = page_of(request._request)
+        found = outcomes(_job(request, job_id))
+        # Encoded here and not by the renderer: an error may hold text that is no UTF-8, as it was sent.
+        body = {"results": found[page.slice], "pagination": page.describe(len(found))}
+        return Response(json.ascii_only(body))
+
+
+class JobErrorsView(ApiView):
+    """`GET /jobs/<id>/errors.csv`: the failed contacts, ready to be mended and sent again."""
+
+    def get(self, request: Request, job_id: UUID) -> HttpResponseBase:
+        job = _job(request, job_id)
+        return StreamingHttpResponse(
+            errors_csv(job),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="errors-{job.pk}.csv"'},
+        )
+
+
+class JobRetryView(ApiView):
+    """`POST /jobs/<id>/retry`: run again what failed."""
+
+    def post(self, request: Request, job_id: UUID) -> Response:
+        job = _job(request, job_id)
+        for lane, slice_ids in control.retry(job.pk).items():
+            fan_out(job.pk, slice_ids, lane)
+        return accepted(_job(request, job_id))
+
+
+class JobCancelView(ApiView):
+    """`POST /jobs/<id>/cancel`: stop what has not started."""
+
+    def post(self, request: Request, job_id: UUID) -> Response:
+        control.cancel(_job(request, job_id).pk)
+        return _described(_job(request, job_id))

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from typing import Any
 from uuid import UUID
 
 import redis
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 
 from contacts.bulk.models import BulkJob
 from trackly.redis import client
@@ -49,19 +50,31 @@ def wait_for(job_id: UUID, seconds: float) -> BulkJob | None:
 
 
 def _wait(job_id: UUID, deadline: float) -> BulkJob | None:
+    heard = "0"
     while (left := deadline - time.monotonic()) > 0:
         if not connection.in_atomic_block:
             connection.close()  # back to the pool: waiting needs none
-        _sleep_until_announced(job_id, min(left, _LOOK_EVERY))
-        job = BulkJob.objects.get(pk=job_id)
+        heard = _sleep_until_announced(job_id, min(left, _LOOK_EVERY), heard)
+        try:
+            job = BulkJob.objects.get(pk=job_id)
+        except OperationalError as exc:
+            # The job was accepted: whatever happens now, the answer must not be that it was not.
+            logger.warning("waiting_without_database", exc_info=exc)
+            return None
         if job.has_ended:
             return job
     return None
 
 
-def _sleep_until_announced(job_id: UUID, seconds: float) -> None:
+def _sleep_until_announced(job_id: UUID, seconds: float, heard: str) -> str:
+    """Sleep until the job's end is announced, `seconds` at most; `heard` is the last announcement known.
+
+    Returns the last one known now: an old one (of an end before a retry) must not wake the waiter for ever.
+    """
     try:
-        client().xread({_stream(job_id): "0"}, block=max(1, int(seconds * 1000)))
+        streams: Any = client().xread({_stream(job_id): heard}, block=max(1, int(seconds * 1000)))
     except redis.RedisError as exc:
         logger.warning("waiting_without_redis", exc_info=exc)
         time.sleep(min(seconds, _LOOK_WITHOUT_REDIS))
+        return heard
+    return streams[0][1][-1][0] if streams else heard

@@ -10,7 +10,7 @@ from django.test import Client
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice
 from contacts.bulk.process import process
-from contacts.models import Contact, ListContact
+from contacts.models import Contact, ListContact, ListTally
 from journeys.models import Journey
 from tests.support import LIST, new_account
 from trackly.accounts.keys import find_key
@@ -33,7 +33,7 @@ def operator(client: Client) -> Client:
 
 def test_every_table_is_on_a_page() -> None:
     inline = {inline.model for page in admin.site._registry.values() for inline in page.inlines}
-    assert set(OURS) - set(PAGES) - inline == set()
+    assert set(OURS) - set(PAGES) - inline == {ListTally}  # a column of its list
 
 
 @pytest.mark.parametrize("model", PAGES, ids=lambda model: model.__name__)

@@ -91,11 +91,11 @@ def test_a_deadlock_is_run_again_without_a_trace(monkeypatch: pytest.MonkeyPatch
     account = billed(new_account()[0])
     finish, victims = processing._finish, [1, 2]
 
-    def deadlocked(*arguments: Any) -> list[int]:
+    def deadlocked(*arguments: Any, **options: Any) -> list[int]:
         if victims:
             victims.pop()
             raise OperationalError from errors.DeadlockDetected()
-        return finish(*arguments)
+        return finish(*arguments, **options)
 
     monkeypatch.setattr(processing, "_finish", deadlocked)
     summary = run(account, contact("+12025550115", use_validation=True), contact())

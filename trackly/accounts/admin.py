@@ -34,7 +34,7 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
 
 @admin.register(Account)
 class AccountAdmin(TableAdmin):
-    list_display = ("name", "id", "suspended_at", "rejects_voip", "created_at")
+    list_display = ("name", "id", "suspended_at", "rejects_voip", "requests_per_minute", "created_at")
     list_filter = ("rejects_voip",)
     search_fields = ("name",)
     readonly_fields = ("created_at",)

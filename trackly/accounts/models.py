@@ -1,5 +1,6 @@
 """Who uses the service."""
 
+from django.core.validators import MinValueValidator
 from django.db import models
 
 
@@ -12,6 +13,12 @@ class Account(models.Model):
     )
     rejects_voip = models.BooleanField(
         "rejects VOIP numbers", default=True, help_text="VOIP numbers fail with not_sendable."
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="More are answered 429 rate_limited. Empty: no limit.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

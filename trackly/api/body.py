@@ -12,9 +12,14 @@ _JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;|$)", re.IGNOREC
 
 
 def read_body(request: HttpRequest) -> bytes:
-    """The body's bytes. Raises 415 if it is no JSON, 413 if it is larger than 5 MB, declared or actual."""
+    """The body's bytes. Raises 415 if it is no JSON, 413 if it is larger than 5 MB, declared or actual.
+
+    No more than the limit is ever read; a compressed body is refused, not inflated.
+    """
     if not _JSON_TYPE.match(request.content_type or ""):
         raise ApiError(415, "unsupported_media_type", "Content-Type must be application/json.")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise ApiError(415, "unsupported_media_type", "Content-Encoding is not supported: send plain JSON.")
     declared = request.META.get("CONTENT_LENGTH") or ""
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
@@ -27,13 +32,11 @@ def read_body(request: HttpRequest) -> bytes:
     return body
 
 
-def read_object(request: HttpRequest) -> dict[str, bytes]:
-    """The members of the JSON object in the request's body, each value as the bytes that were sent.
+def read_object(body: bytes) -> dict[str, bytes]:
+    """The members of the JSON object `body`, each value as the bytes that were sent.
 
-    Raises what `read_body` raises, and 400 `invalid_json` for all that is no JSON (RFC 8259: UTF-8, no NaN,
-    no Infinity) or no object.
+    Raises 400 `invalid_json` for all that is no JSON (RFC 8259: UTF-8, no NaN, no Infinity) or no object.
     """
-    body = read_body(request)
     try:
         body.decode()  # msgspec looks at the text only where it decodes it
         return json.split_object(body)

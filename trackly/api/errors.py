@@ -22,12 +22,16 @@ class ApiError(Exception):
     Raised anywhere below a view; `exception_handler` turns it into the envelope.
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None, **more: Any
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
+        self.more = more
+        """Further keys of the body."""
 
 
 def unavailable() -> ApiError:
@@ -44,8 +48,13 @@ def not_found() -> ApiError:
     return ApiError(404, "not_found", "There is nothing here.")
 
 
-def envelope(error: ApiError) -> dict[str, str]:
-    return {"error": error.message, "code": error.code}
+def invalid_parameter(name: str, message: str) -> ApiError:
+    """400: a parameter of the query, or a header, can't be used."""
+    return ApiError(400, "invalid_parameter", f"{name} {message}.", field=name)
+
+
+def envelope(error: ApiError) -> dict[str, Any]:
+    return {"error": error.message, "code": error.code, **error.more}
 
 
 def as_api_error(exc: Exception) -> ApiError | None:

@@ -7,6 +7,7 @@ beyond a float) goes through Python's decoder, which is slower.
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import msgspec
@@ -34,6 +35,16 @@ def loads(text: bytes) -> Any:
 def dumps(value: Any) -> str:
     """ASCII only: U+0000 and lone surrogates leave as escapes, which any column and client can hold."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def ascii_only(value: Any) -> msgspec.Raw:
+    """Encoded by `dumps`, for what may hold text as a client sent it and msgspec would refuse to encode."""
+    return Raw(dumps(value).encode())
+
+
+def moment(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
 def split_object(text: bytes) -> dict[str, bytes]:

@@ -1,0 +1,50 @@
+"""What a customer can do with a job: stop it, and run again what failed."""
+
+from collections import defaultdict
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from contacts.bulk.models import BulkJob, JobStatus, Lane, SliceStatus
+from contacts.bulk.settle import settle
+from trackly.api.errors import ApiError
+
+
+def retry(job_id: UUID) -> dict[Lane, list[int]]:
+    """Make the failed slices pending again; returns their ids by lane, to be sent after the commit.
+
+    The job runs again; its progress does not fall: until they end, the contacts count as the errors they are.
+    Raises 409 `not_retryable` unless the job has failed.
+    """
+    with transaction.atomic():
+        job = BulkJob.objects.select_for_update().get(pk=job_id)
+        if job.status != JobStatus.FAILED:
+            raise ApiError(
+                409, "not_retryable", f"The job is {job.status}; only a failed one can be retried."
+            )
+        failed: dict[Lane, list[int]] = defaultdict(list)
+        for slice_id, lane in job.slices.filter(status=SliceStatus.FAILED).values_list("pk", "lane"):
+            failed[Lane(lane)].append(slice_id)
+        now = timezone.now()
+        job.slices.filter(status=SliceStatus.FAILED).update(
+            status=SliceStatus.PENDING, finished_at=None, attempts=0, sent_at=now
+        )
+        job.status, job.completed_at, job.summary = JobStatus.PROCESSING, None, ""
+        job.save(update_fields=["status", "completed_at", "summary"])
+    return failed
+
+
+def cancel(job_id: UUID) -> None:
+    """Stop what has not taken effect; what has stays. Raises 409 `not_cancellable` once the job has ended.
+
+    A flag in the job's row, which whoever settles acts on. Where a worker is just committing a slice the job
+    ends with that; a worker at a slice that was cancelled finds so when it comes to commit, and does nothing.
+    """
+    with transaction.atomic():
+        job = BulkJob.objects.select_for_update().get(pk=job_id)
+        if job.has_ended:
+            raise ApiError(409, "not_cancellable", f"The job has ended: it is {job.status}.")
+        job.cancel_requested_at = job.cancel_requested_at or timezone.now()
+        job.save(update_fields=["cancel_requested_at"])
+    settle(job_id)

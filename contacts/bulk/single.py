@@ -1,0 +1,78 @@
+"""`POST /contacts`: a batch of one, and its outcome as an HTTP answer."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.response import Response
+
+from contacts.bulk import idempotency
+from contacts.bulk.accept import accept, look_over
+from contacts.bulk.answers import accepted, path_of, tell_applied
+from contacts.bulk.entries import Outcome, find_lists, read
+from contacts.bulk.models import BulkJob, JobKind, Lane
+from contacts.bulk.results import outcomes
+from contacts.bulk.tasks import fan_out
+from contacts.bulk.waiting import wait_for
+from trackly.accounts.models import Account
+from trackly.api import json
+from trackly.api.body import read_body, read_object
+from trackly.api.errors import ApiError
+from trackly.api.prefer import wait_of
+
+_STATUS = {
+    "list_not_found": 404,
+    "payload_too_large": 413,
+    "not_sendable": 422,
+    "validation_failed": 422,
+    "provider_error": 502,
+    "internal_error": 500,
+    "cancelled": 409,
+}
+"""All other codes of a contact say that it is missing or invalid: 400 (contract, "The rest")."""
+
+
+def create(account: Account, request: HttpRequest) -> Response:
+    """Answer `POST /contacts`. What is wrong with the contact itself is said before anything is accepted.
+
+    Raises what `POST /contacts/bulk` raises, and ApiError for a contact that fails.
+    """
+    body = read_body(request)
+    once = idempotency.key_of(request, body)
+    read_object(body)
+    entry = read(0, body)
+    find_lists(account.pk, [entry])
+    if entry.error is not None:
+        raise _refusal(entry.error_entry())
+    job, slice_ids = accept(account, look_over([(0, body)]), kind=JobKind.SINGLE, once=once)
+    fan_out(job.pk, slice_ids, Lane.INGEST)
+    wait = wait_of(request)
+    ended = wait_for(job.pk, wait.seconds)
+    return tell_applied(accepted(job) if ended is None else _answer(ended), wait)
+
+
+def _answer(job: BulkJob) -> Response:
+    [outcome] = outcomes(job) or [{"error": {"code": "cancelled", "error": "The job was cancelled."}}]
+    if "error" in outcome:
+        raise _refusal(outcome["error"])
+    summary = json.loads(job.summary.encode())
+    is_new = outcome["outcome"] == Outcome.CREATED
+    body: dict[str, Any] = {
+        "success": True,
+        "contact_id": outcome["contact_id"],
+        "list_contact_id": outcome["list_contact_id"],
+        "is_new_contact": summary["contacts_created"] == 1,
+        "is_new_list_contact": is_new,
+        "journeys_enrolled": outcome["journeys_enrolled"],
+    }
+    body |= {
+        name: source[name]
+        for name, source in (("validation", outcome), ("warnings", summary))
+        if name in source
+    }
+    return Response(body, status=201 if is_new else 200, headers={"Location": path_of(job)})
+
+
+def _refusal(entry: dict[str, Any]) -> ApiError:
+    """A contact's entry of `errors`, as an answer."""
+    more = {name: value for name, value in entry.items() if name in {"field", "validation"}}
+    return ApiError(_STATUS.get(entry["code"], 400), entry["code"], entry["error"], **more)
