@@ -51,6 +51,7 @@ def _count(tallied: tally.Tally, *, active: bool | None) -> int:
 
 def _page_statement(
     lists: Sequence[SendingList],
+    *,
     active: bool | None,
     page: Page,
 ) -> tuple[str, dict[str, int]]:

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import ledger
-from contacts import phone, queries, tally
+from contacts import phone, queries, schema, tally
 from contacts.bulk import single
 from contacts.memberships import unsubscribe
 from contacts.models import ListContact, ListStatus, SendingList
@@ -22,6 +22,7 @@ from trackly.api.views import ApiView
 class ContactsView(ApiView):
     """`GET`, `POST` and `DELETE /contacts` (contract, "The rest")."""
 
+    @schema.contacts
     def get(self, request: Request) -> Response:
         page, active = page_of(request._request), boolean(request._request, "active")
         lists = queries.visible_lists(account_of(request))
@@ -34,9 +35,11 @@ class ContactsView(ApiView):
         found, total = queries.members(lists, active=active, page=page)
         return Response({"contacts": found, "pagination": page.describe(total)})
 
+    @schema.single
     def post(self, request: Request) -> Response:
         return single.create(account_of(request), request._request)
 
+    @schema.unsubscribe
     def delete(self, request: Request) -> Response:
         given = self._given(request)
         phone_number = _number(given, "phone_number", "invalid_phone")
@@ -67,6 +70,7 @@ def _number(given: dict[str, Any], name: str, invalid: str) -> str:
 class ContactView(ApiView):
     """`GET /contacts/<phone_number>`: the contact and its memberships on this account's lists."""
 
+    @schema.contact
     def get(self, request: Request, phone_number: str) -> Response:
         account = account_of(request)
         members = list(
@@ -91,6 +95,7 @@ class ContactView(ApiView):
 class ListsView(ApiView):
     """`GET /lists`."""
 
+    @schema.lists
     def get(self, request: Request) -> Response:
         page, status = page_of(request._request), request.GET.get("status")
         shown = [ListStatus.ACTIVE, ListStatus.PAUSED]
@@ -106,6 +111,7 @@ class ListsView(ApiView):
 class ListView(ApiView):
     """`GET /lists/<id>`."""
 
+    @schema.one_list
     def get(self, request: Request, list_id: int) -> Response:
         lists = SendingList.objects.exclude(status=ListStatus.DELETED)
         made = lists.filter(account=account_of(request), pk=list_id).first()

@@ -65,8 +65,11 @@ class RunningStack:
         self.clients.append(Api(self.base, created))
         return self.clients[-1]
 
+    def connect(self) -> "psycopg.Connection[Any]":
+        return psycopg.connect(self.stack.environment["DATABASE_URL"], autocommit=True)
+
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.stack.environment["DATABASE_URL"], autocommit=True) as connection:
+        with self.connect() as connection:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 

@@ -3,13 +3,16 @@
 import itertools
 import json
 import secrets
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import httpx
 from django.conf import settings
 
 from contacts.models import SendingList
 from trackly.accounts.models import Account
+
+T = TypeVar("T")
 
 LIST = "+18005551234"
 EXAMPLES = json.loads((settings.BASE_DIR / "trackly/api/examples.json").read_text())
@@ -31,6 +34,12 @@ def contact(phone_number: Any = None, **fields: Any) -> dict[str, Any]:
     return {"phone_number": phone_number or new_number(), "list_number": LIST, **fields}
 
 
+def says(*sentences: str) -> Callable[[T], T]:
+    """Which sentences of docs/contract.md a test shows to hold; tests/contract/test_coverage.py reads it."""
+    assert sentences
+    return lambda test: test
+
+
 class Api(httpx.Client):
     """A client of the running service, with an account of its own."""
 
@@ -39,6 +48,7 @@ class Api(httpx.Client):
             base_url=f"{base}/api/v2", headers={"X-Api-Key": created["api_key"]}, timeout=60, trust_env=False
         )
         self.account_id: int = created["account_id"]
+        self.numbers: list[str] = []
 
     def bulk(self, *contacts: Any, prefer: str | None = None) -> httpx.Response:
         headers = {"Prefer": prefer} if prefer else {}

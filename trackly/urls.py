@@ -4,10 +4,12 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from trackly.api import errors, health
+from trackly.api import errors, health, schema
 
 urlpatterns = [
     path("api/v2/", include("contacts.urls")),
+    path("api/v2/openapi.json", schema.openapi, name="openapi"),
+    path("api/v2/docs", schema.DocsView.as_view()),
     re_path(r"^api(?:/|$)", errors.no_such_path),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

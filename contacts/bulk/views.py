@@ -6,6 +6,7 @@ from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from contacts import schema
 from contacts.bulk import control, idempotency
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.answers import RETRY_AFTER_SECONDS, accepted, accepted_or_summary, describe
@@ -24,6 +25,7 @@ from trackly.api.views import ApiView
 class BulkContactsView(ApiView):
     """Contract, "POST /contacts/bulk"."""
 
+    @schema.bulk
     def post(self, request: Request) -> Response:
         body = read_body(request._request)
         once = idempotency.key_of(request._request, body)
@@ -39,6 +41,7 @@ class BulkContactsView(ApiView):
 class JobsView(ApiView):
     """`GET /jobs`: the account's jobs, newest first; their summaries stay with the single job."""
 
+    @schema.jobs
     def get(self, request: Request) -> Response:
         page = page_of(request._request)
         jobs = BulkJob.objects.filter(account=account_of(request)).defer("summary", "request_digest")
@@ -62,6 +65,7 @@ def _described(job: BulkJob) -> Response:
 class JobView(ApiView):
     """Contract, "GET /jobs/<job_id>"."""
 
+    @schema.job
     def get(self, request: Request, job_id: UUID) -> Response:
         return _described(_job(request, job_id))
 
@@ -69,6 +73,7 @@ class JobView(ApiView):
 class JobResultsView(ApiView):
     """`GET /jobs/<id>/results`: what became of each contact, by index."""
 
+    @schema.job_results
     def get(self, request: Request, job_id: UUID) -> Response:
         page = page_of(request._request)
         found = outcomes(_job(request, job_id))
@@ -80,6 +85,7 @@ class JobResultsView(ApiView):
 class JobErrorsView(ApiView):
     """`GET /jobs/<id>/errors.csv`: the failed contacts, ready to be mended and sent again."""
 
+    @schema.job_errors
     def get(self, request: Request, job_id: UUID) -> HttpResponseBase:
         job = _job(request, job_id)
         return StreamingHttpResponse(
@@ -92,6 +98,7 @@ class JobErrorsView(ApiView):
 class JobRetryView(ApiView):
     """`POST /jobs/<id>/retry`: run again what failed."""
 
+    @schema.job_retry
     def post(self, request: Request, job_id: UUID) -> Response:
         job = _job(request, job_id)
         for lane, slice_ids in control.retry(job.pk).items():
@@ -102,6 +109,7 @@ class JobRetryView(ApiView):
 class JobCancelView(ApiView):
     """`POST /jobs/<id>/cancel`: stop what has not started."""
 
+    @schema.job_cancel
     def post(self, request: Request, job_id: UUID) -> Response:
         control.cancel(_job(request, job_id).pk)
         return _described(_job(request, job_id))

@@ -1,0 +1,130 @@
+"""The OpenAPI description's shared parts, and the views that serve it.
+
+Views describe themselves with drf-spectacular's `extend_schema`; as bodies are not made by serializers, their
+schemas are written out (contacts.schema), in JSON Schema 2020-12 as OpenAPI 3.1 has it.
+"""
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+from trackly.api import json
+
+Schema = dict[str, Any]
+
+_MEANINGS = {
+    400: "The request can't be used: `invalid_json`, `missing_contacts`, `invalid_parameter`, or a contact's own code.",
+    401: "`unauthorized`: the X-Api-Key header is missing, malformed, unknown or revoked.",
+    402: "The account may not be billed: `no_billing_config`, `no_payment_method`, `payment_failed`, `suspended`.",
+    403: "`account_suspended`",
+    404: "`not_found`, also for another account's object; `list_not_found`",
+    405: "`method_not_allowed`",
+    409: "`not_retryable`, `not_cancellable`: the job is not in a state for that.",
+    413: "`payload_too_large`, `too_many_contacts`",
+    415: "`unsupported_media_type`: the body is not plain JSON.",
+    422: "`idempotency_key_reused`, and for a single contact `not_sendable`, `validation_failed`",
+    429: "`rate_limited`: more requests than the account's configured rate.",
+    500: "`internal_error`",
+    502: "`provider_error`",
+    503: "`unavailable`: nothing was accepted.",
+}
+_ALWAYS = (401, 403, 429, 500, 503)
+
+
+def ref(name: str) -> Schema:
+    """A component of the description, by name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def answers(good: dict[Any, OpenApiResponse], *errors: int) -> dict[Any, OpenApiResponse]:
+    """All answers of an operation: the good ones, those errors, and those that every request may get."""
+    bad = {status: OpenApiResponse(ref("Error"), _MEANINGS[status]) for status in sorted({*errors, *_ALWAYS})}
+    return {**good, **bad}
+
+
+def header(name: str, description: str, *statuses: int, example: str | None = None) -> OpenApiParameter:
+    """A header of the answers with these statuses."""
+    return OpenApiParameter(
+        name, str, OpenApiParameter.HEADER, description=description, response=list(statuses), default=example
+    )
+
+
+RETRY_AFTER = header("Retry-After", "Seconds after which to send the request again.", 429, 503)
+
+ERROR_SCHEMAS: dict[str, Schema] = {
+    "Error": {
+        "type": "object",
+        "required": ["error", "code"],
+        "properties": {
+            "error": {"type": "string", "description": "A sentence for a person."},
+            "code": {"type": "string", "pattern": "^[a-z_]+$", "description": "A word for a program."},
+            "field": {"type": "string", "description": "The parameter or field that is meant."},
+            "validation": ref("Validation"),
+        },
+        "description": "More keys may be added.",
+    },
+    "Pagination": {
+        "type": "object",
+        "required": ["page", "per_page", "total", "total_pages"],
+        "properties": {
+            "page": {"type": "integer", "minimum": 1},
+            "per_page": {"type": "integer", "minimum": 1, "maximum": 1000},
+            "total": {"type": "integer", "minimum": 0, "description": "Entries on all pages."},
+            "total_pages": {"type": "integer", "minimum": 0},
+        },
+    },
+}
+
+PAGE_PARAMETERS = [
+    OpenApiParameter("page", {"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "default": 1}),
+    OpenApiParameter("per_page", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}),
+]
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "trackly.accounts.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> Schema:  # noqa: ARG002
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Api-Key",
+            "description": "`trk_` and 32 letters or digits.",
+        }
+
+
+def complete(result: Schema, **_: Any) -> Schema:
+    """drf-spectacular's hook: add the schemas that are written out, and say that their bodies are required."""
+    from contacts.schema import SCHEMAS  # noqa: PLC0415 - which imports this module
+
+    result["components"]["schemas"] = dict(sorted({**ERROR_SCHEMAS, **SCHEMAS}.items()))
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
+    return result
+
+
+@cache
+def _document() -> bytes:
+    generator = SchemaGenerator()  # type: ignore[no-untyped-call]
+    return json.encode(generator.get_schema(request=None, public=True))  # type: ignore[no-untyped-call]
+
+
+def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    """`GET /openapi.json`."""
+    return HttpResponse(_document(), content_type="application/json")
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """`GET /docs`: the description to read and try. Its scripts are ours: it works without the internet."""
+
+    url_name = "openapi"
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
