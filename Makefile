@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up servers test bench format lint types lock clean
+.PHONY: help demo up servers test fuzz format lint types lock clean
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -18,6 +18,9 @@ servers: .venv/runtime.stamp ## PostgreSQL and Redis alone, for `manage.py runse
 
 test: .venv/dev.stamp ## the whole test suite
 	@$(BIN)/python -m pytest
+
+fuzz: .venv/dev.stamp ## schemathesis, at length
+	@SCHEMATHESIS_CASES=200 $(BIN)/python -m pytest tests/contract/test_description.py
 
 format: .venv/dev.stamp ## let ruff write
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -1,7 +1,6 @@
 """The contact object: its fields, its rules, and what is said where one is broken (contract, "A contact")."""
 
 import ipaddress
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -155,13 +154,12 @@ def _custom_fields(given: Any) -> dict[str, Any]:
     for key, value in given.items():
         if not _storable(key):
             raise ValueError("has a name with a character that can't be stored")
+        if isinstance(value, json.OutOfRange):
+            raise ValueError("has a number that is out of range")
         if isinstance(value, str):
             if not _storable(value):
                 raise ValueError("has a text with a character that can't be stored")
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                raise ValueError("has a number that is out of range")
-        elif not isinstance(value, int):  # bool is an int
+        elif not isinstance(value, int | float):  # bool is an int
             raise ValueError("must hold strings, numbers and booleans only")
     return given
 

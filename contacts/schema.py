@@ -98,7 +98,11 @@ SCHEMAS: dict[str, Schema] = {
             },
             "skip_journey_if_exists": {"type": "boolean", "default": True},
             "use_validation": {"type": "boolean", "default": False, "description": "Paid validation."},
-            "signup_date": {"type": "string", "description": "ISO 8601; without an offset: UTC."},
+            "signup_date": {
+                "type": "string",
+                "anyOf": [{"format": "date-time"}, {"format": "date"}],
+                "description": "ISO 8601; without an offset: UTC.",
+            },
             "ip_address": {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
             "url": {
                 "type": "string",
@@ -243,7 +247,8 @@ _LIST_NUMBER = OpenApiParameter("list_number", _E164)
 bulk = extend_schema(
     operation_id="bulk_create_contacts",
     summary="Create or update up to 1,000 contacts",
-    description="Waits for the summary, unless `Prefer` says otherwise. One bad contact changes nothing for the others.",
+    description="Waits for the summary, unless `Prefer` says otherwise. "
+    "One bad contact changes nothing for the others.",
     request={"application/json": ref("BulkRequest")},
     parameters=[
         *_WAIT,

@@ -3,7 +3,6 @@
 import itertools
 import json
 import secrets
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import httpx
@@ -32,12 +31,6 @@ def new_numbers(count: int) -> list[str]:
 def contact(phone_number: Any = None, **fields: Any) -> dict[str, Any]:
     """A contact object, of a new number unless one is given."""
     return {"phone_number": phone_number or new_number(), "list_number": LIST, **fields}
-
-
-def says(*sentences: str) -> Callable[[T], T]:
-    """Which sentences of docs/contract.md a test shows to hold; tests/contract/test_coverage.py reads it."""
-    assert sentences
-    return lambda test: test
 
 
 class Api(httpx.Client):

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
 from trackly.api import errors, health, schema
@@ -10,7 +11,7 @@ urlpatterns = [
     path("api/v2/", include("contacts.urls")),
     path("api/v2/openapi.json", schema.openapi, name="openapi"),
     path("api/v2/docs", schema.DocsView.as_view()),
-    re_path(r"^api(?:/|$)", errors.no_such_path),
+    re_path(r"^api(?:/|$)", csrf_exempt(errors.no_such_path)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),

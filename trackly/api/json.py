@@ -5,6 +5,7 @@ beyond a float) goes through Python's decoder, which is slower.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -24,17 +25,28 @@ def _refuse(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is not JSON")
 
 
-_PYTHON = json.JSONDecoder(parse_constant=_refuse)
+class OutOfRange(str):
+    """A number beyond a float, such as `1e999`: its text, as JSON can't hold an infinite number again."""
+
+    __slots__ = ()
+
+
+def _number(literal: str) -> float | OutOfRange:
+    number = float(literal)
+    return number if math.isfinite(number) else OutOfRange(literal)
+
+
+_PYTHON = json.JSONDecoder(parse_constant=_refuse, parse_float=_number)
 
 
 def loads(text: bytes) -> Any:
-    """Decode any JSON; numbers beyond a float become `inf`. Raises ValueError or RecursionError."""
+    """Decode any JSON; numbers beyond a float become OutOfRange. Raises ValueError or RecursionError."""
     return _PYTHON.decode(text.decode())
 
 
 def dumps(value: Any) -> str:
     """ASCII only: U+0000 and lone surrogates leave as escapes, which any column and client can hold."""
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def ascii_only(value: Any) -> msgspec.Raw:

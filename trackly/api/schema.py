@@ -18,9 +18,9 @@ from trackly.api import json
 Schema = dict[str, Any]
 
 _MEANINGS = {
-    400: "The request can't be used: `invalid_json`, `missing_contacts`, `invalid_parameter`, or a contact's own code.",
+    400: "`invalid_json`, `missing_contacts`, `invalid_parameter`, or the code of a single contact.",
     401: "`unauthorized`: the X-Api-Key header is missing, malformed, unknown or revoked.",
-    402: "The account may not be billed: `no_billing_config`, `no_payment_method`, `payment_failed`, `suspended`.",
+    402: "`no_billing_config`, `no_payment_method`, `payment_failed`, `suspended`: it may not be billed.",
     403: "`account_suspended`",
     404: "`not_found`, also for another account's object; `list_not_found`",
     405: "`method_not_allowed`",
@@ -100,7 +100,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 def complete(result: Schema, **_: Any) -> Schema:
-    """drf-spectacular's hook: add the schemas that are written out, and say that their bodies are required."""
+    """drf-spectacular's hook: add the schemas that are written out; say that their bodies are required."""
     from contacts.schema import SCHEMAS  # noqa: PLC0415 - which imports this module
 
     result["components"]["schemas"] = dict(sorted({**ERROR_SCHEMAS, **SCHEMAS}.items()))

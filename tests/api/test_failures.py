@@ -1,0 +1,64 @@
+"""What a client is told when we are at fault."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+
+from tests.support import new_account
+from trackly.accounts.keys import create_key
+
+
+def _raise(error: Exception) -> Any:
+    def raising(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return raising
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(raise_request_exception=False)
+
+
+@pytest.mark.django_db
+def test_what_nobody_foresaw_is_answered_with_a_request_id_and_logged_with_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, key = create_key(new_account()[0], name="a")
+    monkeypatch.setattr("contacts.queries.visible_lists", _raise(ZeroDivisionError("secret")))
+    response = client.get("/api/v2/contacts", headers={"X-Api-Key": key})
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert "secret" not in response.content.decode()
+    logged = "".join(f"{record.msg}" for record in caplog.records)
+    assert response.headers["X-Request-Id"] in logged
+    assert "ZeroDivisionError" in logged
+    assert key not in logged
+
+
+@pytest.mark.parametrize("path", ["/api/v2/contacts", "/api/v2/nope", "/api/v2/openapi.json"])
+def test_an_exception_in_a_middleware_is_json_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(
+        "django.middleware.common.CommonMiddleware.process_request", _raise(ZeroDivisionError())
+    )
+    response = client.get(path)
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert response.headers["X-Request-Id"]
+
+
+def test_without_a_database_the_service_is_unavailable(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackly.accounts.authentication.find_key", _raise(OperationalError("gone")))
+    response = client.post("/api/v2/contacts/bulk", headers={"X-Api-Key": "trk_" + "a" * 32})
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete"])
+def test_an_unknown_path_is_json_whatever_the_method(method: str) -> None:
+    response = getattr(Client(enforce_csrf_checks=True), method)("/api/v2/nope")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")

@@ -1,0 +1,308 @@
+"""The table of docs/contract.md: a row for each of its sentences, with the tests that show it to hold."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+CONTRACT = TESTS.parent / "docs" / "contract.md"
+
+BULK = "contract/test_bulk.py::"
+AT_ONCE = "contract/test_at_once.py::"
+JOBS = "contract/test_jobs.py::"
+CONTACTS = "contract/test_contacts.py::"
+REQUESTS = "contract/test_requests.py::"
+PAYLOAD = "contacts/test_payload.py::"
+PROCESS = "bulk/test_process.py::"
+FAILURES = "api/test_failures.py::"
+SANDBOX = PROCESS + "test_the_sandboxs_numbers_behave_as_its_table_says"
+SEEDS = BULK + "test_the_seeds_batch_is_answered_as_documented"
+EVERY_CODE = BULK + "test_every_code_in_one_batch_and_each_bad_contact_alone"
+BROKEN_RULE = PAYLOAD + "test_the_first_broken_rule_counts"
+WRONG_FIELD = PAYLOAD + "test_a_field_of_the_wrong_type_or_value_is_named"
+NO_BATCH = BULK + "test_what_is_no_batch_is_refused_at_once"
+EXISTING = BULK + "test_an_existing_membership_keeps_its_data_and_is_filled_where_empty"
+TWICE = BULK + "test_the_same_number_twice_is_applied_in_order_and_created_once"
+NO_REPEAT = PROCESS + "test_a_slice_that_runs_again_does_nothing_again"
+UP = "embedded/test_up.py::test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started"
+
+LATER = "later: "
+"""In a test's place: what the sentence waits for, in words."""
+
+# A sentence is found by how it begins. Where that would be ambiguous, by more of it.
+TABLE: list[tuple[str, ...]] = [
+    # Every request
+    (
+        "`X-Api-Key: trk_`",
+        BULK + "test_who_has_no_key_is_unauthorized",
+        CONTACTS + "test_every_endpoint_wants_a_key",
+    ),
+    ("the key's account is suspended", BULK + "test_the_order_of_checks"),
+    (
+        "body over 5 MB",
+        REQUESTS + "test_a_body_that_is_too_large",
+        REQUESTS + "test_a_body_of_unknown_length",
+    ),
+    ("body is not JSON", NO_BATCH),
+    ("`Content-Type` is not JSON", BULK + "test_the_order_of_checks", REQUESTS + "test_a_compressed_body"),
+    (
+        "unknown path / method",
+        BULK + "test_what_is_not_there",
+        JOBS + "test_another_accounts_job_is_not_there",
+    ),
+    ("too many requests", REQUESTS + "test_an_accounts_rate_is_limited_if_it_is_set"),
+    ("the service can't take work safely", FAILURES + "test_without_a_database", LATER + "the backlog limit"),
+    ("anything unforeseen", FAILURES + "test_what_nobody_foresaw"),
+    ("Every error body is", NO_BATCH, FAILURES + "test_what_nobody_foresaw"),
+    (
+        "Checks run in this order",
+        BULK + "test_the_order_of_checks",
+        REQUESTS + "test_an_accounts_rate_is_limited",
+    ),
+    # POST /contacts/bulk
+    ("Body `{", SEEDS),
+    ("Missing, null, not an array, or empty", NO_BATCH),
+    ("Over 1,000", NO_BATCH),
+    (
+        "If any contact has `use_validation: true`",
+        BULK + "test_who_may_not_be_billed",
+        "billing/test_gate.py::test_the_first",
+    ),
+    ("`phone_number` | string, required", BROKEN_RULE),
+    ("`list_number` | string, required", BROKEN_RULE),
+    ("`use_journeys` | bool", PAYLOAD + "test_what_is_not_given_has_the_contracts_defaults", SEEDS),
+    ("`skip_journey_if_exists`", BULK + "test_who_was_on_the_list_is_enrolled_only_if_told_to_and_only_once"),
+    ("`use_validation` | bool", EVERY_CODE),
+    ("`signup_date` | ISO", PAYLOAD + "test_moments_without_an_offset_are_utc", EXISTING),
+    ("`ip_address`, `url` |", WRONG_FIELD, PAYLOAD + "test_values_of_every_allowed_kind_are_taken"),
+    ("`custom_fields` | object", EXISTING, WRONG_FIELD),
+    ("`replace_custom_fields` |", TWICE, PROCESS + "test_what_became_of_each_contact"),
+    ("Unknown fields are ignored", PAYLOAD + "test_unknown_fields_are_ignored_whatever_they_hold"),
+    ("Booleans are strict", WRONG_FIELD),
+    (
+        "`invalid_contact` (not an object)",
+        BROKEN_RULE,
+        EVERY_CODE,
+        "contract/test_any_contact.py::test_any_value_in_any",
+    ),
+    (
+        "An entry of `errors`",
+        EVERY_CODE,
+        PROCESS + "test_text_that_no_column_holds_is_said_back_as_it_was_sent",
+    ),
+    ("Sorted by `index`", EVERY_CODE),
+    (
+        "One bad contact never changes",
+        EVERY_CODE,
+        "contract/test_any_contact.py::test_any_value_in_any_field",
+    ),
+    # Carrier validation
+    ("Fills carrier, line type", BULK + "test_a_look_up_that_fails_once_is_tried_again"),
+    (
+        "The number is `not_sendable` when",
+        EVERY_CODE,
+        PROCESS + "test_voip_is_accepted_by_an_account_that_takes_it",
+    ),
+    (
+        "A carrier service that can't be reached",
+        BULK + "test_a_carrier_that_never_answers_rejects_nobody",
+        PROCESS + "test_an_unverified_number_is_verified_when_its_carrier_answers",
+    ),
+    (
+        "Numbers already verified",
+        PROCESS + "test_voip_is_accepted_by_an_account_that_takes_it_and_known_to_the_next",
+    ),
+    # Paid validation
+    ("Runs after the free checks pass", PROCESS + "test_nobody_pays_for_a_number_that_is_rejected_anyway"),
+    ("Result, as `validation` in", EVERY_CODE),
+    ("Dispositions:", "billing/test_gate.py::test_the_disposition_follows_from_the_facts_the_worst_first"),
+    ("`invalid` and `unreachable` fail", SANDBOX),
+    ("No answer from the provider", SANDBOX),
+    (
+        "A number costs $0.003",
+        BULK + "test_paid_validation_is_charged_once_and_remembered",
+        AT_ONCE + "test_a_number_validated_by_many_batches_at_once_is_charged_once",
+        PROCESS + "test_somebody_elses_result_that_was_stored_meanwhile_counts_and_is_not_charged",
+        PROCESS + "test_what_breaks_at_the_end_leaves_nothing_behind",
+    ),
+    # What happens to an accepted contact
+    ("Contact: one row per phone number", AT_ONCE + "test_two_jobs_with_the_same_contacts"),
+    (
+        "ListContact: one row per contact",
+        AT_ONCE + "test_many_batches_of_one_account_create_each_contact_once",
+    ),
+    ("Both are created once whatever", AT_ONCE + "test_many_batches_of_one_account", NO_REPEAT),
+    ("An existing membership keeps its data", EXISTING),
+    (
+        "A membership that was unsubscribed",
+        BULK + "test_opt_outs_stay",
+        CONTACTS + "test_unsubscribing_works_once_and_holds",
+    ),
+    ("The same phone and list twice", TWICE, PROCESS + "test_contacts_of_one_number_are_put_off_together"),
+    (
+        "Journeys: one enrollment",
+        BULK + "test_who_was_on_the_list",
+        AT_ONCE + "test_many_batches_of_one_account",
+    ),
+    ("`journeys_enrolled` counts", SEEDS, BULK + "test_a_thousand_contacts_are_counted_right"),
+    ("`warnings` appears only", SEEDS, BULK + "test_a_journey_nobody_asked_for_is_warned_of_by_name"),
+    ("For each list that an active", BULK + "test_a_journey_nobody_asked_for_is_warned_of_by_name"),
+    # The answer
+    (
+        "The request is accepted once it is durable",
+        NO_REPEAT,
+        PROCESS + "test_a_run_that_comes_second_at_the_commit_does_nothing",
+        PROCESS + "test_what_breaks_at_the_end_leaves_nothing_behind",
+        "bulk/test_recover.py::test_without_a_broker_acceptance_goes_on",
+    ),
+    ("By default the answer waits", SEEDS),
+    (
+        "RFC 7240 governs the wait",
+        "api/test_prefer.py::test_what_is_preferred",
+        REQUESTS + "test_a_wait_runs_out",
+    ),
+    (
+        "If the wait runs out",
+        REQUESTS + "test_a_wait_runs_out_and_the_job_goes_on",
+        REQUESTS + "test_more_waiters_than_allowed_block_nobody",
+    ),
+    ("Both answers bear `Location", REQUESTS + "test_a_wait_runs_out_and_the_job_goes_on"),
+    ("`?dry_run=true` runs", REQUESTS + "test_a_dry_run_says_what_would_happen_and_nothing_happens"),
+    ("Live and paid look-ups are not made", REQUESTS + "test_a_dry_run_asks_nobody_and_refuses"),
+    (
+        "`Idempotency-Key` (1 to 255",
+        REQUESTS + "test_twenty_requests_with_one_key_at_once_make_one_job",
+        REQUESTS + "test_a_key_is_its_accounts_and_stands_for_one_request",
+        REQUESTS + "test_a_key_that_is_none_is_refused",
+    ),
+    # Jobs
+    ('`{"job_id", "kind"', JOBS + "test_a_job_says_all_that_the_contract_names"),
+    (
+        "`status`: `queued`",
+        JOBS + "test_progress_never_falls",
+        JOBS + "test_a_cancelled_job_keeps_what_was_processed",
+    ),
+    ("`progress` runs from 0", JOBS + "test_progress_never_falls_and_the_summary_comes_at_the_end"),
+    ("While it runs, `summary` is null", JOBS + "test_progress_never_falls_and_the_summary_comes_at_the_end"),
+    (
+        "`failed` means that some",
+        JOBS + "test_a_failed_job_is_retried",
+        PROCESS + "test_a_slice_that_always_breaks",
+    ),
+    ("`GET /jobs` lists", JOBS + "test_jobs_are_listed_newest_first_page_by_page"),
+    ("`POST /jobs/<id>/retry`", JOBS + "test_a_failed_job_is_retried_and_only_what_failed_runs_again"),
+    ("`GET /jobs/<id>/results", JOBS + "test_results_say_of_every_contact_what_became_of_it"),
+    (
+        "Counts reconcile",
+        JOBS + "test_results_say_of_every_contact",
+        BULK + "test_a_thousand_contacts_are_counted_right",
+    ),
+    ("`POST /jobs/<id>/cancel`", JOBS + "test_a_cancelled_job_keeps_what_was_processed_and_says_how_much"),
+    ("`GET /jobs/<id>/errors.csv`", JOBS + "test_the_failed_rows_come_as_csv"),
+    # The rest
+    ("`POST /contacts`: the single", CONTACTS + "test_a_single_contact_is_created_then_known"),
+    (
+        "201 (200 where nothing",
+        CONTACTS + "test_a_single_contact_is_created",
+        CONTACTS + "test_a_single_validated_contact",
+    ),
+    (
+        "Errors as HTTP",
+        CONTACTS + "test_a_single_contact_that_fails_is_an_http_error",
+        CONTACTS + "test_a_single_contact_that_paid_validation_stops",
+    ),
+    (
+        "`GET /contacts?list_number",
+        CONTACTS + "test_contacts_are_listed",
+        CONTACTS + "test_contacts_are_filtered_and_paged",
+    ),
+    ("An entry: `phone_number`", CONTACTS + "test_contacts_are_listed_newest_signup_first"),
+    (
+        "`GET /contacts/<phone_number>`",
+        CONTACTS + "test_a_contact_shows_its_memberships_of_this_accounts_lists",
+    ),
+    (
+        "No account ever sees",
+        CONTACTS + "test_a_contact_shows_its_memberships",
+        JOBS + "test_another_accounts_job",
+    ),
+    (
+        "`DELETE /contacts` with",
+        CONTACTS + "test_unsubscribing_works",
+        CONTACTS + "test_unsubscribing_nobody_is_an_error",
+    ),
+    (
+        "`GET /lists?status=`",
+        CONTACTS + "test_lists_are_shown",
+        CONTACTS + "test_a_deleted_list_is_gone_everywhere",
+    ),
+    ("`GET /usage", LATER + "the monthly bill"),
+    ("`GET /openapi.json`", "contract/test_description.py::test_every_answer_is_described"),
+    ("`GET /healthz`", BULK + "test_health_needs_no_key"),
+    # Sandbox
+    (
+        "`TRACKLY_SANDBOX=1` (what",
+        SANDBOX,
+        LATER + "real provider credentials, together with which it is refused",
+    ),
+    ("Every other number gets", SANDBOX, PROCESS + "test_nobody_pays_for_a_number_that_is_rejected_anyway"),
+    *(
+        (f"`{number}` |", SANDBOX)
+        for number in ("+13105558888", *(f"+120255501{n:02}" for n in (1, 2, 3, 4)))
+    ),
+    *((f"`+120255501{n}` |", SANDBOX) for n in (12, 13, 14, 15, 16)),
+    ("`+12025550117` |", PROCESS + "test_a_ported_number_is_answered_after_two_seconds_and_says_so"),
+    # Commands
+    ("`make demo` |", LATER + "shown by .ci/run, which runs it"),
+    ("`make up` |", UP),
+    ("`make test` |", LATER + "this"),
+    (
+        "`manage.py create_account",
+        "accounts/test_keys.py::test_create_account_prints",
+        "accounts/test_keys.py::test_create",
+    ),
+    ("`manage.py import_contacts", LATER + "files"),
+]
+
+
+def sentences() -> list[str]:
+    """The contract's sentences: a table's row is one; in running text each ends with a full stop."""
+    text = CONTRACT.read_text().split("\n## ", 1)[1]
+    found: list[str] = []
+    for block in re.split(r"\n\n", re.sub(r"^#.*$", "", text, flags=re.MULTILINE)):
+        rows = [line.strip("| ") for line in block.splitlines() if line.startswith("|")]
+        if rows:
+            found += rows[2:]
+            continue
+        for item in re.split(r"\n- ", "\n" + block):
+            running = " ".join(item.split())
+            found += re.split(r"(?<=[^.…]\.)\s+(?=[A-Z`])", running) if running else []
+    return found[1:]  # behind the first heading
+
+
+def known_tests() -> set[str]:
+    """All tests, as `folder/file.py::name`."""
+    return {
+        f"{path.relative_to(TESTS)}::{node.name}"
+        for path in TESTS.rglob("test_*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+@pytest.mark.parametrize("sentence", sentences(), ids=lambda sentence: sentence[:60])
+def test_every_sentence_of_the_contract_has_a_row(sentence: str) -> None:
+    rows = [beginning for beginning, *_ in TABLE if beginning in sentence]
+    assert rows
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0][:60])
+def test_every_row_names_a_sentence_and_tests_that_exist(row: tuple[str, ...]) -> None:
+    beginning, *shown_by = row
+    assert any(beginning in sentence for sentence in sentences())
+    known = known_tests()
+    assert shown_by
+    for name in shown_by:
+        assert name.startswith(LATER) or any(test.startswith(name) for test in known), name
