@@ -1,0 +1,45 @@
+"""A real Chromium: Debian's (`apt-get install chromium`), or the one that CHROMIUM names."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium: .ci/run installs Debian's")
+        pytest.skip("no chromium on the PATH")
+    return found
+
+
+@pytest.fixture
+def page(chromium: str, tmp_path: Path) -> Iterator[Page]:
+    """A page; whatever it asks of any other host than the loopback fails the test."""
+    elsewhere: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        made = browser.new_page(viewport={"width": 1280, "height": 1000})
+        made.on(
+            "request",
+            lambda request: None if "//127.0.0.1:" in request.url else elsewhere.append(request.url),
+        )
+        yield made
+        made.screenshot(path=os.environ.get("SCREENSHOT") or tmp_path / "last.png")
+        browser.close()
+    assert [url for url in elsewhere if not url.startswith(("data:", "blob:"))] == []
