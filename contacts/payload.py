@@ -47,11 +47,11 @@ class Contact:
 
 
 def decode(raw: bytes) -> Any:
-    """The JSON value of one contact, as sent."""
+    """The JSON value of one contact, as sent. Raises RecursionError."""
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return json.loads(raw)  # a lone surrogate, a number beyond a float
+    except (msgspec.MsgspecError, ValueError):
+        return json.loads(raw)  # a lone surrogate, a number that msgspec or Python can't hold
 
 
 def parse(raw: bytes, value: Any) -> Contact:

@@ -13,6 +13,7 @@ from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, BulkSlice, JobKind, Lane
 from trackly.accounts.models import Account
 from trackly.api import json
+from trackly.api.body import nested_too_deeply
 from trackly.api.errors import ApiError
 
 MAX_CONTACTS = 1_000
@@ -47,7 +48,10 @@ unpack = msgspec.msgpack.Decoder(list[Item]).decode
 def read_batch(members: dict[str, bytes]) -> Batch:
     """The batch in a request's JSON object. Raises 400 `missing_contacts`, 413 `too_many_contacts`."""
     contacts = members.get("contacts", b"")
-    items = list(enumerate(json.split_array(contacts))) if contacts.startswith(b"[") else []
+    try:
+        items = list(enumerate(json.split_array(contacts))) if contacts.startswith(b"[") else []
+    except RecursionError as exc:
+        raise nested_too_deeply() from exc
     if not items:
         raise ApiError(400, "missing_contacts", "The contacts array was not provided, or is empty.")
     if len(items) > MAX_CONTACTS:
@@ -68,7 +72,7 @@ def look_over(items: list[Item]) -> Batch:
             asks = asks or bytes(head.use_validation) == b"true"
             key = msgspec.json.decode(head.phone_number)
             groups.setdefault(key if isinstance(key, str) else item[0], []).append(item)
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             asks = asks or _asks_for_validation(item[1])
             groups.setdefault(item[0], []).append(item)
     return Batch(items=items, groups=list(groups.values()), asks_for_validation=asks)
@@ -76,7 +80,10 @@ def look_over(items: list[Item]) -> Batch:
 
 def _asks_for_validation(raw: bytes) -> bool:
     """The same for what msgspec refuses: no object, a lone surrogate in a name."""
-    value = json.loads(raw)
+    try:
+        value = json.loads(raw)
+    except RecursionError:
+        return False  # it will be an invalid contact
     return isinstance(value, dict) and value.get("use_validation") is True
 
 

@@ -59,8 +59,12 @@ class Entry:
 
 def read(index: int, raw: bytes) -> Entry:
     """Decode and check one contact. Never raises for what a client can send."""
-    value = payload.decode(raw)
     entry = Entry(index, raw)
+    try:
+        value = payload.decode(raw)
+    except RecursionError:
+        entry.error = ContactError("invalid_contact", "The contact is nested too deeply")
+        return entry
     if isinstance(value, dict) and "phone_number" in value:
         sent = value["phone_number"]
         # Of a contact over the limit the number may be what is too large; it is not sent back and forth.

@@ -76,7 +76,10 @@ def errors_csv(job: BulkJob) -> Iterator[str]:
 
 
 def _as_sent(raw: bytes) -> list[Any]:
-    value = payload.decode(raw) if len(raw) <= payload.MAX_CONTACT_BYTES else None
+    try:
+        value = payload.decode(raw) if len(raw) <= payload.MAX_CONTACT_BYTES else None
+    except RecursionError:
+        value = None
     return [value.get(name, "") for name in _FIELDS] if isinstance(value, dict) else [""] * len(_FIELDS)
 
 

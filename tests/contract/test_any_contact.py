@@ -24,7 +24,11 @@ _scalar = st.none() | st.booleans() | _number | _text | st.sampled_from(["", LIS
 _any = st.recursive(_scalar, lambda inner: st.lists(inner) | st.dictionaries(_text, inner), max_leaves=8)
 _odd = [
     "[" * 100 + "]" * 100,
+    "[" * 900 + "]" * 900,
     "1e999",
+    "9" * 3900,
+    "9" * 5000,
+    "-" + "1" * 5000 + ".5e7",
     "-1e400",
     "123456789012345678901234567890",
     r'"\ud800"',

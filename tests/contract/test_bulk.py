@@ -263,6 +263,7 @@ def _fields(stack: RunningStack, number: str) -> Any:
         (b'{"contacts": [Infinity]}', 400, "invalid_json"),
         (b'{"contacts": ["\xff"]}', 400, "invalid_json"),
         (b'{"contacts": ' + b"[" * 100_000, 400, "invalid_json"),
+        (b'{"contacts": [' + b"[" * 1900 + b"]" * 1900 + b"]}", 400, "invalid_json"),
         (b"{}", 400, "missing_contacts"),
         (b'{"contacts": null}', 400, "missing_contacts"),
         (b'{"contacts": {}}', 400, "missing_contacts"),

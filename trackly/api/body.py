@@ -43,11 +43,16 @@ def read_object(body: bytes) -> dict[str, bytes]:
     except UnicodeDecodeError as exc:
         raise _invalid("is not UTF-8 text") from exc
     except RecursionError as exc:
-        raise _invalid("is nested too deeply") from exc
+        raise nested_too_deeply() from exc
     except TypeError as exc:
         raise _invalid(str(exc)) from exc
     except ValueError as exc:
         raise _invalid(f"is not JSON: {exc}") from exc
+
+
+def nested_too_deeply() -> ApiError:
+    """RFC 8259, 9: an implementation may set limits on the depth of nesting. Ours is Python's."""
+    return _invalid("is nested too deeply")
 
 
 def _too_large() -> ApiError:

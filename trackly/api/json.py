@@ -26,7 +26,7 @@ def _refuse(literal: str) -> NoReturn:
 
 
 class OutOfRange(str):
-    """A number beyond a float, such as `1e999`: its text, as JSON can't hold an infinite number again."""
+    """A number that Python can't hold: beyond a float (`1e999`), or an integer of thousands of digits."""
 
     __slots__ = ()
 
@@ -36,11 +36,19 @@ def _number(literal: str) -> float | OutOfRange:
     return number if math.isfinite(number) else OutOfRange(literal)
 
 
-_PYTHON = json.JSONDecoder(parse_constant=_refuse, parse_float=_number)
+_MOST_DIGITS = 4_000
+"""Python refuses to read longer integers: it would take quadratic time."""
+
+
+def _integer(literal: str) -> int | OutOfRange:
+    return int(literal) if len(literal) <= _MOST_DIGITS else OutOfRange(literal)
+
+
+_PYTHON = json.JSONDecoder(parse_constant=_refuse, parse_float=_number, parse_int=_integer)
 
 
 def loads(text: bytes) -> Any:
-    """Decode any JSON; numbers beyond a float become OutOfRange. Raises ValueError or RecursionError."""
+    """Decode any JSON; what Python can't hold becomes OutOfRange. Raises ValueError or RecursionError."""
     return _PYTHON.decode(text.decode())
 
 
