@@ -132,7 +132,10 @@ class ListTally(models.Model):
     the sweep adds rows up (contacts.tally). To count a million memberships takes longer than to show a page.
     """
 
-    sending_list = models.ForeignKey(SendingList, on_delete=models.CASCADE, related_name="tallies")
+    # The database cascades: the trigger still writes here while Django deletes a list's members one by one.
+    sending_list = models.ForeignKey(
+        SendingList, on_delete=models.DO_NOTHING, db_constraint=False, related_name="tallies"
+    )
     members = models.BigIntegerField()
     active = models.BigIntegerField(help_text="Of these, those who have not unsubscribed.")
 

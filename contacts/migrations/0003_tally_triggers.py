@@ -3,6 +3,9 @@
 from django.db import migrations
 
 CREATE = """
+ALTER TABLE contacts_listtally ADD CONSTRAINT contacts_listtally_of_list
+    FOREIGN KEY (sending_list_id) REFERENCES contacts_sendinglist (id) ON DELETE CASCADE;
+
 CREATE FUNCTION contacts_tally_memberships() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- Of INSERT there is no old table, of DELETE no new one; a branch that is not taken is not planned.
@@ -46,6 +49,7 @@ FROM contacts_listcontact GROUP BY sending_list_id;
 """
 
 DROP = """
+ALTER TABLE contacts_listtally DROP CONSTRAINT contacts_listtally_of_list;
 DROP TRIGGER contacts_tally_insert ON contacts_listcontact;
 DROP TRIGGER contacts_tally_update ON contacts_listcontact;
 DROP TRIGGER contacts_tally_delete ON contacts_listcontact;

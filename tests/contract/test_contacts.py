@@ -230,7 +230,22 @@ def test_lists_are_shown_with_their_members_counted(stack: RunningStack, reader:
     assert reader.get(f"/lists/{lists[0]['id']}").json() == lists[0]
     assert reader.get("/lists", params={"status": "paused"}).json()["lists"] == []
     assert reader.get("/lists", params={"status": "gone"}).status_code == 400
-    assert [stack.shared.get(f"/lists/{n}").status_code for n in (lists[0]["id"], 10**17)] == [404, 404]
+    theirs, nobodys = (stack.shared.get(f"/lists/{n}") for n in (lists[0]["id"], 10**17))
+    assert (
+        (theirs.status_code, theirs.content)
+        == (nobodys.status_code, nobodys.content)
+        == (404, nobodys.content)
+    )
+
+
+def test_another_accounts_list_is_no_list(stack: RunningStack, reader: Api) -> None:
+    given = contact(list_number=OTHER)
+    for answer in (
+        stack.shared.post("/contacts", json=given),
+        stack.shared.get("/contacts?list_number=%2B18005555678"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "list_not_found")
+    assert stack.shared.summary(given)["errors"][0]["code"] == "list_not_found"
 
 
 def test_a_deleted_list_is_gone_everywhere(stack: RunningStack) -> None:
