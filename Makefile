@@ -13,7 +13,7 @@ demo: .venv/runtime.stamp ## the main job from nothing: start all, send the seed
 up: .venv/runtime.stamp ## the whole stack until Ctrl-C (PORT, TRACKLY_HOME, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m trackly.embedded up
 
-servers: .venv/runtime.stamp ## PostgreSQL and Redis alone, for `manage.py runserver` and `celery -A trackly worker`
+servers: .venv/runtime.stamp ## PostgreSQL, Redis and the stub alone, for `manage.py runserver` and `celery -A trackly worker`
 	@exec $(BIN)/python -m trackly.embedded servers
 
 test: .venv/dev.stamp ## the whole test suite

@@ -1,5 +1,6 @@
 """Numbers, the lists they are on, and what is known of both."""
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -20,7 +21,13 @@ class SendingList(models.Model):
     """A number that an account sends from, and the contacts that signed up for it."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="sending_lists")
-    phone_number = models.CharField(max_length=16, help_text="E.164")
+    phone_number = models.CharField(
+        max_length=16,
+        validators=[
+            RegexValidator(r"^\+[1-9][0-9]{1,14}\Z", "Must be an E.164 number, such as +18005551234.")
+        ],
+        help_text="E.164",
+    )
     brand_name = models.CharField(max_length=200, blank=True)
     list_name = models.CharField(max_length=200, blank=True)
     status = models.CharField(max_length=16, choices=ListStatus, default=ListStatus.ACTIVE)

@@ -84,7 +84,9 @@ def parse(raw: bytes, value: Any) -> Contact:
         ip_address=_optional(value, "ip_address", _ip_address),
         url=_optional(value, "url", _url) or "",
         custom_fields=_optional(value, "custom_fields", _custom_fields) or {},
-        replace_custom_fields=_boolean(value, "replace_custom_fields", default=False),
+        # Without custom_fields there is nothing to replace them with; `{}` empties them.
+        replace_custom_fields=_boolean(value, "replace_custom_fields", default=False)
+        and "custom_fields" in value,
     )
 
 

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from django.db.models import F
+
 from journeys.models import Journey, JourneyStatus
 from trackly import sql
 from trackly.api import json
@@ -22,7 +24,9 @@ def active_journeys(list_ids: Iterable[int]) -> dict[int, list[Journey]]:
     ids = set(list_ids)
     found: dict[int, list[Journey]] = defaultdict(list)
     through = Journey.lists.through.objects.filter(
-        sendinglist_id__in=ids, journey__status=JourneyStatus.ACTIVE
+        sendinglist_id__in=ids,
+        journey__status=JourneyStatus.ACTIVE,
+        journey__account=F("sendinglist__account"),  # a list of another account triggers nothing
     ).select_related("journey")
     for row in through.order_by("journey_id"):
         found[row.sendinglist_id].append(row.journey)

@@ -60,7 +60,7 @@ class Api(httpx.Client):
 
     def ended_job(self, response: httpx.Response) -> dict[str, Any]:
         """Poll as a client would, until the job has ended."""
-        for _ in range(3000):
+        for _ in range(50_000):
             job = self.job(response)
             if job["status"] in {"completed", "failed", "cancelled"}:
                 return job

@@ -47,12 +47,15 @@ TRACKLY_LIVE_SLICE_SIZE = env.int("TRACKLY_LIVE_SLICE_SIZE", default=25)
 TRACKLY_MAX_WAIT = env.float("TRACKLY_MAX_WAIT", default=30.0)
 # Requests of one web process that may wait at the same time; keep it below gunicorn's threads.
 TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
-# Seconds after which the sweep sends a slice again that nobody has moved.
+# Seconds for which a worker has a slice to itself, and after which the sweep sends one again that nobody has
+# moved.
 TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=60.0)
-# Attempts at a slice that raises, before its contacts become internal_error.
+# Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 # Where free carrier facts come from: `offline` is phonenumbers' metadata (contacts/carriers).
 TRACKLY_CARRIER = env.str("TRACKLY_CARRIER", default="offline")
+if TRACKLY_CARRIER != "offline":
+    raise ImproperlyConfigured(f"TRACKLY_CARRIER is {TRACKLY_CARRIER!r}; there is only 'offline'.")
 # Seconds for one look-up over HTTP, and how often it is tried.
 TRACKLY_LOOKUP_TIMEOUT = env.float("TRACKLY_LOOKUP_TIMEOUT", default=3.0)
 TRACKLY_LOOKUP_TRIES = env.int("TRACKLY_LOOKUP_TRIES", default=3)
@@ -183,10 +186,9 @@ UNFOLD: dict[str, Any] = {
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
-CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_RESULT_BACKEND = f"trackly.results:ChordBackend+{REDIS_URL}"
 CELERY_TASK_DEFAULT_QUEUE = "ingest"
 CELERY_TASK_ROUTES = {
-    "contacts.bulk.tasks.process_live_slice": {"queue": "live"},
     "contacts.bulk.tasks.settle": {"queue": "settle"},
     "contacts.bulk.tasks.sweep": {"queue": "settle"},
 }
@@ -201,13 +203,16 @@ _REDIS_TRANSPORT: dict[str, Any] = {
     "visibility_timeout": 1800,
     "queue_order_strategy": "priority",
     "socket_connect_timeout": 2,
-    "socket_timeout": 30,
+    "socket_timeout": 5,
     "socket_keepalive": True,
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = _REDIS_TRANSPORT
-CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"result_chord_ordered": False}
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
+    "result_chord_ordered": False,
+    "retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2},
+}
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2
-CELERY_REDIS_SOCKET_TIMEOUT = 30
+CELERY_REDIS_SOCKET_TIMEOUT = 5
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A publisher gives up soon: the batch is in the database already and the sweep will send it.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}

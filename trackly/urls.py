@@ -17,5 +17,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]
+handler400 = errors.bad_request
 handler404 = errors.no_such_path
 handler500 = errors.server_error

@@ -19,18 +19,18 @@ def path_of(job: BulkJob) -> str:
 
 def accepted_or_summary(job: BulkJob, wait: Wait) -> Response:
     """200 with the summary if the job ends within `wait`, else 202 (contract, "The answer"; RFC 7240)."""
-    ended = wait_for(job.pk, wait.seconds)
-    if ended is not None:
-        response = Response(json.Raw(ended.summary.encode()), headers={"Location": path_of(job)})
+    job, granted = wait_for(job, wait.seconds)
+    if job.has_ended:
+        response = Response(json.Raw(job.summary.encode()), headers={"Location": path_of(job)})
     else:
         response = accepted(job)
-    return tell_applied(response, wait)
+    return tell_applied(response, wait, granted=granted)
 
 
-def tell_applied(response: Response, wait: Wait) -> Response:
+def tell_applied(response: Response, wait: Wait, *, granted: bool) -> Response:
     """Say which preference was followed (RFC 7240, 3); and that the answer depends on it."""
     response["Vary"] = "Prefer"
-    if wait.applied:
+    if wait.applied and granted:
         response["Preference-Applied"] = wait.applied
     return response
 

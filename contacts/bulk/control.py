@@ -28,7 +28,7 @@ def retry(job_id: UUID) -> dict[Lane, list[int]]:
             failed[Lane(lane)].append(slice_id)
         now = timezone.now()
         job.slices.filter(status=SliceStatus.FAILED).update(
-            status=SliceStatus.PENDING, finished_at=None, attempts=0, sent_at=now
+            status=SliceStatus.PENDING, finished_at=None, attempts=0, claimed_at=None, sent_at=now
         )
         job.status, job.completed_at, job.summary = JobStatus.PROCESSING, None, ""
         job.save(update_fields=["status", "completed_at", "summary"])

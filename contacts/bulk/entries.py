@@ -10,6 +10,7 @@ from django.db.models import Q
 from contacts import payload
 from contacts.models import ListStatus, SendingList
 from contacts.payload import ContactError
+from contacts.phone import is_e164
 from trackly.api import json
 
 _ABSENT = object()
@@ -36,6 +37,10 @@ class Entry:
     raw: bytes
     phone_as_sent: Any = _ABSENT
     contact: payload.Contact | None = None
+    list_number: Any = None
+    """As sent, also of a contact that fails."""
+    use_journeys: bool = False
+    """Whether it was asked for, also by a contact that fails."""
     list_id: int = 0
     error: ContactError | None = None
     outcome: Outcome = Outcome.FAILED
@@ -60,15 +65,17 @@ class Entry:
 def read(index: int, raw: bytes) -> Entry:
     """Decode and check one contact. Never raises for what a client can send."""
     entry = Entry(index, raw)
-    try:
-        value = payload.decode(raw)
-    except RecursionError:
+    if json.depth(raw) > json.MODEST_DEPTH + 1:  # the contact itself is a level
         entry.error = ContactError("invalid_contact", "The contact is nested too deeply")
         return entry
-    if isinstance(value, dict) and "phone_number" in value:
-        sent = value["phone_number"]
+    value = payload.decode(raw)
+    if isinstance(value, dict):
+        entry.use_journeys = value.get("use_journeys") is True
+        entry.list_number = value.get("list_number")
+        sent = value.get("phone_number", _ABSENT)
         # Of a contact over the limit the number may be what is too large; it is not sent back and forth.
-        if len(raw) <= payload.MAX_CONTACT_BYTES or len(json.dumps(sent)) <= payload.MAX_CONTACT_BYTES:
+        small = len(raw) <= payload.MAX_CONTACT_BYTES
+        if sent is not _ABSENT and (small or len(json.dumps(sent)) <= payload.MAX_CONTACT_BYTES):
             entry.phone_as_sent = sent
     try:
         entry.contact = payload.parse(raw, value)
@@ -79,15 +86,15 @@ def read(index: int, raw: bytes) -> Entry:
 
 def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
     """Set each entry's list, or `list_not_found` where the account has no such list. One query."""
-    whole = [(entry, entry.contact) for entry in entries if entry.contact is not None]
-    wanted = {contact.list_number for _, contact in whole}
+    named = [(entry, entry.list_number) for entry in entries if isinstance(entry.list_number, str)]
+    wanted = {number for _, number in named if is_e164(number)}
     lists = SendingList.objects.filter(
         ~Q(status=ListStatus.DELETED), account_id=account_id, phone_number__in=wanted
     )
     ids = dict(lists.values_list("phone_number", "pk"))
-    for entry, contact in whole:
-        entry.list_id = ids.get(contact.list_number, 0)
-        if not entry.list_id:
+    for entry, number in named:
+        entry.list_id = ids.get(number, 0)
+        if not entry.list_id and entry.error is None:
             entry.error = ContactError("list_not_found", "No sending list with this list_number exists")
 
 

@@ -23,15 +23,24 @@ from trackly.api import json
 
 logger = structlog.get_logger(__name__)
 
-# One statement takes the slice, counts the attempt and reads what is needed. Losing the count in a crash of
-# the server is harmless, so nobody waits for the disk.
+# One statement takes the slice and reads what is needed. A slice that somebody has taken lately is his: the
+# sweep may have sent it twice. One that was taken long ago has a worker that fell silent: a failure too.
+# To lose the claim in a crash of the server is harmless, so nobody waits for the disk.
 _CLAIM = """
-UPDATE bulk_bulkslice AS slice SET attempts = slice.attempts + 1
+UPDATE bulk_bulkslice AS slice
+SET claimed_at = now(), attempts = slice.attempts + (slice.claimed_at IS NOT NULL)::int
 FROM bulk_bulkjob AS job JOIN accounts_account AS account ON account.id = job.account_id
 WHERE slice.id = %(id)s AND slice.status = 'pending' AND job.id = slice.job_id
-    AND (job.cancel_requested_at IS NULL OR %(even_if_cancelled)s)
+    AND (%(anyway)s OR (
+        job.cancel_requested_at IS NULL
+        AND (slice.claimed_at IS NULL OR slice.claimed_at < now() - make_interval(secs => %(lease)s))
+    ))
 RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, slice.error_count AS counted_errors,
           job.created_at AS accepted_at, job.account_id, account.rejects_voip
+"""
+
+_FAILED = """
+UPDATE bulk_bulkslice SET claimed_at = NULL, attempts = attempts + 1 WHERE id = %(id)s AND status = 'pending'
 """
 
 # A slice that runs again after a retry has been counted as errors; only the difference moves the job.
@@ -73,13 +82,17 @@ class Claim:
     started: datetime
 
 
-def claim(slice_id: int, *, even_if_cancelled: bool = False) -> Claim | None:
-    """Take the slice; None if it has ended or shall not run. Another process may have taken it as well."""
+def claim(slice_id: int, *, anyway: bool = False) -> Claim | None:
+    """Take the slice; None if it has ended, shall not run, or another worker is at it.
+
+    `anyway`: also if its job is being cancelled, and whoever is at it.
+    """
     is_all = not connection.in_atomic_block
     with transaction.atomic():
         if is_all:
             sql.rows("SET LOCAL synchronous_commit = off", {})
-        taken = sql.rows(_CLAIM, {"id": slice_id, "even_if_cancelled": even_if_cancelled})
+        lease = settings.TRACKLY_SWEEP_AFTER
+        taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease})
     if not taken:
         return None
     row = taken[0]
@@ -90,14 +103,23 @@ def claim(slice_id: int, *, even_if_cancelled: bool = False) -> Claim | None:
 def process(slice_id: int) -> list[int]:
     """Process a slice; returns the ids of the slices that were made of what needs the network.
 
-    Nothing happens if it has been done. Raises whatever goes wrong; nothing has taken effect then.
+    Nothing happens if it has ended or another worker is at it. Raises whatever goes wrong; nothing has taken
+    effect then, but that the failure counts.
     """
     taken = claim(slice_id)
     if taken is None:
         return []
-    if taken.attempts > settings.TRACKLY_SLICE_ATTEMPTS:
-        logger.error("slice_given_up", slice=slice_id, job=str(taken.job_id), attempts=taken.attempts - 1)
+    if taken.attempts >= settings.TRACKLY_SLICE_ATTEMPTS:
+        logger.error("slice_given_up", slice=slice_id, job=str(taken.job_id), attempts=taken.attempts)
         return _give_up(taken)
+    try:
+        return _process(taken)
+    except Exception:
+        sql.in_transaction(lambda: sql.rows(_FAILED, {"id": slice_id}))
+        raise
+
+
+def _process(taken: Claim) -> list[int]:
     entries = [read(index, raw) for index, raw in taken.items]
     find_lists(taken.account_id, entries)
     found = checks.known(taken.account_id, taken.rejects_voip, entries)
@@ -111,14 +133,23 @@ def process(slice_id: int) -> list[int]:
 
 def give_up(slice_id: int) -> None:
     """End a pending slice without processing it: its contacts are errors."""
-    taken = claim(slice_id, even_if_cancelled=True)
+    taken = claim(slice_id, anyway=True)
     if taken is not None:
         _give_up(taken)
 
 
 def _give_up(taken: Claim) -> list[int]:
-    entries = [read(index, raw) for index, raw in taken.items]
+    entries = [_read_if_possible(index, raw) for index, raw in taken.items]
     return _commit(taken, lambda: _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED))
+
+
+def _read_if_possible(index: int, raw: bytes) -> Entry:
+    """For a slice that is given up: perhaps because it can't be read."""
+    try:
+        return read(index, raw)
+    except Exception as exc:
+        logger.error("contact_unreadable", index=index, exc_info=exc)  # noqa: TRY400
+        return Entry(index, raw)
 
 
 def _put_off(entries: Sequence[Entry], found: Findings) -> tuple[list[Entry], list[Entry]]:
@@ -188,9 +219,9 @@ def report(entries: Sequence[Entry], counts: Counts, opted_out: dict[str, int]) 
     failed = [entry for entry in entries if entry.outcome == Outcome.FAILED]
     lists: dict[str, list[Any]] = {}
     for entry in entries:
-        if entry.list_id and entry.contact is not None:
+        if entry.list_id:
             used = lists.setdefault(str(entry.list_id), [False, opted_out.get(str(entry.list_id), 0)])
-            used[0] = used[0] or entry.contact.use_journeys
+            used[0] = used[0] or entry.use_journeys
     return Report(
         size=len(entries),
         success_count=len(entries) - len(failed),

@@ -5,27 +5,31 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q
-from django.db.models.functions import Greatest
+from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from contacts.bulk.models import ENDED, BulkJob, BulkSlice, Lane, SliceStatus
 
 _AT_ONCE = 1_000
+_LONGEST_PATIENCE = timedelta(minutes=10)
 
 
 def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
     """Slices that are still pending long after their message was sent, by job and lane; marked as sent now.
 
-    "Long" is TRACKLY_SWEEP_AFTER, and as long again as the slice has waited already, so that a slice behind a
-    long queue is sent a few times, not every minute. Call it in a transaction; send after its commit.
+    "Long" is TRACKLY_SWEEP_AFTER without a sign of a worker, and as long again as the slice has waited
+    already (ten minutes at most), so that a slice behind a long queue is sent a few times, not every minute.
+    Call it in a transaction; send after its commit.
     """
     now = timezone.now()
     patience = timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
     waited = ExpressionWrapper(F("sent_at") - F("job__created_at"), output_field=DurationField())
+    longest = Value(_LONGEST_PATIENCE, output_field=DurationField())
     stalled = (
         BulkSlice.objects.filter(status=SliceStatus.PENDING, sent_at__lt=now - patience)
-        .annotate(waited=Greatest(waited, timedelta(0), output_field=DurationField()))
+        .filter(Q(claimed_at=None) | Q(claimed_at__lt=now - patience))
+        .annotate(waited=Least(waited, longest, output_field=DurationField()))
         .filter(sent_at__lt=now - F("waited"))
         .select_for_update(of=("self",), skip_locked=True)
         .order_by("sent_at")

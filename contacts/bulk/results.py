@@ -76,10 +76,8 @@ def errors_csv(job: BulkJob) -> Iterator[str]:
 
 
 def _as_sent(raw: bytes) -> list[Any]:
-    try:
-        value = payload.decode(raw) if len(raw) <= payload.MAX_CONTACT_BYTES else None
-    except RecursionError:
-        value = None
+    readable = len(raw) <= payload.MAX_CONTACT_BYTES and json.depth(raw) <= json.MODEST_DEPTH + 1
+    value = payload.decode(raw) if readable else None
     return [value.get(name, "") for name in _FIELDS] if isinstance(value, dict) else [""] * len(_FIELDS)
 
 

@@ -46,8 +46,9 @@ def create(account: Account, request: HttpRequest) -> Response:
     job, slice_ids = accept(account, look_over([(0, body)]), kind=JobKind.SINGLE, once=once)
     fan_out(job.pk, slice_ids, Lane.INGEST)
     wait = wait_of(request)
-    ended = wait_for(job.pk, wait.seconds)
-    return tell_applied(accepted(job) if ended is None else _answer(ended), wait)
+    job, granted = wait_for(job, wait.seconds)
+    response = _answer(job) if job.has_ended else accepted(job)
+    return tell_applied(response, wait, granted=granted)
 
 
 def _answer(job: BulkJob) -> Response:

@@ -1,5 +1,7 @@
 """The Celery tasks: they take ids and call one function each. Messages hold nothing that could be lost."""
 
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -7,8 +9,6 @@ from uuid import UUID
 import structlog
 from celery import Task, chord, shared_task
 from django.db import transaction
-from kombu.exceptions import OperationalError as BrokerError
-from redis import RedisError
 
 from contacts import tally
 from contacts.bulk import process as processing
@@ -21,17 +21,37 @@ logger = structlog.get_logger(__name__)
 
 
 def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
-    """Send the slices as a chord whose body settles the job.
+    """Send the slices as a chord whose body settles the job. Raises nothing.
 
     Where the broker is away nothing is sent and nothing is lost: the sweep will send them.
     """
     if not slice_ids:
         return
     header = [process_slice.si(str(job_id), slice_id).set(queue=str(lane)) for slice_id in slice_ids]
+    if not _broker.may_be_tried():
+        return
     try:
         chord(header)(settle.si(str(job_id)))
-    except (BrokerError, RedisError, OSError) as exc:
+    except Exception as exc:
+        _broker.has_failed()
         logger.warning("not_sent", job=str(job_id), slices=len(slice_ids), exc_info=exc)
+
+
+class _Broker:
+    """Whether to try the broker: not right after it failed, so that requests do not queue up for it."""
+
+    def __init__(self) -> None:
+        self._failed_at = -math.inf
+
+    def may_be_tried(self) -> bool:
+        return time.monotonic() - self._failed_at > _QUIET_SECONDS
+
+    def has_failed(self) -> None:
+        self._failed_at = time.monotonic()
+
+
+_QUIET_SECONDS = 5.0
+_broker = _Broker()
 
 
 @shared_task(bind=True, max_retries=None)
@@ -61,5 +81,8 @@ def sweep() -> None:
         fan_out(job_id, slice_ids, lane)
     for job_id in recover.orphans():
         logger.warning("settled_by_sweep", job=str(job_id))
-        settling.settle(job_id)
+        try:
+            settling.settle(job_id)
+        except Exception as exc:
+            logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
     tally.add_up()

@@ -8,7 +8,7 @@ from uuid import UUID
 import redis
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import DatabaseError, connection
 
 from contacts.bulk.models import BulkJob
 from trackly.redis import client
@@ -39,31 +39,33 @@ def announce(job_id: UUID) -> None:
         logger.warning("not_announced", job=str(job_id), exc_info=exc)
 
 
-def wait_for(job_id: UUID, seconds: float) -> BulkJob | None:
-    """The job once it has ended, or None if that takes longer than `seconds` or too many wait already."""
-    if seconds <= 0 or not _places.acquire(blocking=False):
-        return None
+def wait_for(job: BulkJob, seconds: float) -> tuple[BulkJob, bool]:
+    """Wait for the job's end, `seconds` at most; the job as it is now, and whether the wait was granted.
+
+    It is not granted to more than TRACKLY_MAX_WAITERS at a time. Raises nothing: the job was accepted, and
+    whatever happens now, the answer must not be that it was not.
+    """
+    if seconds <= 0:
+        return job, True
+    if not _places.acquire(blocking=False):
+        return job, False
     try:
-        return _wait(job_id, time.monotonic() + seconds)
+        return _wait(job, time.monotonic() + seconds), True
     finally:
         _places.release()
 
 
-def _wait(job_id: UUID, deadline: float) -> BulkJob | None:
+def _wait(job: BulkJob, deadline: float) -> BulkJob:
     heard = "0"
-    while (left := deadline - time.monotonic()) > 0:
+    while not job.has_ended and (left := deadline - time.monotonic()) > 0:
         if not connection.in_atomic_block:
             connection.close()  # back to the pool: waiting needs none
-        heard = _sleep_until_announced(job_id, min(left, _LOOK_EVERY), heard)
+        heard = _sleep_until_announced(job.pk, min(left, _LOOK_EVERY), heard)
         try:
-            job = BulkJob.objects.get(pk=job_id)
-        except OperationalError as exc:
-            # The job was accepted: whatever happens now, the answer must not be that it was not.
+            job = BulkJob.objects.get(pk=job.pk)
+        except DatabaseError as exc:
             logger.warning("waiting_without_database", exc_info=exc)
-            return None
-        if job.has_ended:
-            return job
-    return None
+    return job
 
 
 def _sleep_until_announced(job_id: UUID, seconds: float, heard: str) -> str:

@@ -6,7 +6,10 @@ from contacts.models import LineType
 
 
 class LookupFailed(Exception):
-    """The source gave no answer: the number is accepted as unverified and looked up later (contract)."""
+    """The source gave no answer: the number is accepted as unverified (contract).
+
+    It is looked up again with the next batch that names it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,61 @@ def test_a_slice_that_always_breaks_is_given_up_and_the_job_fails(
     assert not Contact.objects.exists()
 
 
+def test_a_message_that_comes_twice_is_no_failed_attempt(settings: Any) -> None:
+    account, _ = new_account()
+    job, [slice_id] = accept_batch(account, contact())
+    assert processing.claim(slice_id) is not None
+    for _ in range(10):
+        assert processing.process(slice_id) == []
+    assert BulkSlice.objects.get().attempts == 0
+    settings.TRACKLY_SWEEP_AFTER = -1  # he who took it has fallen silent
+    processing.process(slice_id)
+    job.refresh_from_db()
+    assert (job.success_count, BulkSlice.objects.get().attempts) == (1, 1)
+
+
+def test_a_slice_whose_workers_all_fall_silent_is_given_up(settings: Any) -> None:
+    settings.TRACKLY_SWEEP_AFTER = -1
+    account, _ = new_account()
+    job, [slice_id] = accept_batch(account, contact())
+    for _ in range(settings.TRACKLY_SLICE_ATTEMPTS):  # the first finds a slice that nobody has had
+        assert processing.claim(slice_id) is not None
+    processing.process(slice_id)
+    settling.settle(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.error_count) == ("failed", 1)
+
+
+def test_a_contact_that_can_not_even_be_read_does_not_keep_the_job_from_ending(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TRACKLY_SLICE_ATTEMPTS = 1
+    account, _ = new_account()
+    job, [slice_id] = accept_batch(account, contact())
+    monkeypatch.setattr(processing, "read", _raise(ValueError("unreadable")))
+    with pytest.raises(ValueError, match="unreadable"):
+        processing.process(slice_id)
+    processing.process(slice_id)
+    settling.settle(job.pk)
+    job.refresh_from_db()
+    assert json.loads(job.summary)["errors"][0]["code"] == "internal_error"
+
+
+def test_a_journey_of_another_account_greets_nobody() -> None:
+    account, sending_list = new_account()
+    stranger, _ = new_account()
+    Journey.objects.create(account=stranger, name="theirs", status="active").lists.add(sending_list)
+    summary = run(account, contact(use_journeys=True), contact("bad"))
+    assert summary["journeys_enrolled"] == 0
+    assert "warnings" not in run(account, contact())
+
+
+def test_a_contact_that_fails_has_asked_for_journeys_all_the_same() -> None:
+    account, sending_list = new_account()
+    Journey.objects.create(account=account, name="Welcome", status="active").lists.add(sending_list)
+    assert "warnings" not in run(account, contact(), contact("bad", use_journeys=True))
+
+
 def test_the_number_of_statements_does_not_depend_on_the_slices_size() -> None:
     account, sending_list = new_account()
     Journey.objects.create(account=account, name="Welcome", status="active").lists.add(sending_list)
@@ -321,13 +376,15 @@ def test_only_active_journeys_of_the_list_enroll() -> None:
         ({"a": 1}, {"a": True}, False, "updated"),
         ({"a": 1}, {"b": 1}, False, "updated"),
         ({"a": 1}, {}, True, "updated"),
+        ({"a": 1}, None, True, "unchanged"),  # nothing to replace them with
     ],
 )
 def test_what_became_of_each_contact(before: Any, given: Any, replace: bool, outcome: str) -> None:
     account, _ = new_account()
     [number] = new_numbers(1)
     run(account, contact(number, custom_fields=before))
-    run(account, contact(number, custom_fields=given, replace_custom_fields=replace))
+    fields = {} if given is None else {"custom_fields": given}
+    run(account, contact(number, **fields, replace_custom_fields=replace))
     member = ListContact.objects.get()
     results = [json.loads(part.results) for part in BulkSlice.objects.order_by("pk")]
     assert results == [

@@ -1,8 +1,7 @@
 """The sweep: what was lost on the way is sent again, what was not settled is settled."""
 
 from datetime import timedelta
-from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
@@ -12,6 +11,7 @@ from contacts.bulk import process as processing
 from contacts.bulk import recover, tasks
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice, Lane
+from contacts.bulk.settle import settle
 from tests.support import new_account
 
 pytestmark = pytest.mark.django_db
@@ -35,11 +35,20 @@ def accepted(seconds_ago: float, *, sent_seconds_ago: float | None = None) -> tu
         (200, 61, False),  # sent again after 139 s of waiting: as long again must pass
         (200, 101, True),
         (3600, 120, False),
+        (90_000, 601, True),  # a day in a queue: ten minutes are patience enough
     ],
 )
 def test_a_slice_is_sent_again_when_nobody_has_moved_it(age: float, sent: float, again: bool) -> None:
     job, slice_id = accepted(age, sent_seconds_ago=sent)
     assert recover.take_stalled() == ({(job.pk, Lane.INGEST): [slice_id]} if again else {})
+
+
+def test_a_slice_that_a_worker_is_at_is_left_to_him() -> None:
+    _, slice_id = accepted(200, sent_seconds_ago=200)
+    BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=59))
+    assert not recover.take_stalled()
+    BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=61))
+    assert recover.take_stalled()
 
 
 def test_what_was_taken_is_not_taken_again_at_once() -> None:
@@ -64,13 +73,38 @@ def test_a_job_that_nobody_settled_is_settled_by_the_sweep() -> None:
     assert (job.status, recover.orphans()) == ("completed", [])
 
 
+def test_a_job_that_can_not_be_settled_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    (first, first_slice), (second, second_slice) = accepted(63), accepted(62)
+    for slice_id in (first_slice, second_slice):
+        processing.process(slice_id)
+    broken = recover.orphans()[0]
+
+    def failing(job_id: UUID) -> bool:
+        if job_id == broken:
+            raise ValueError("broken")
+        return settle(job_id)
+
+    monkeypatch.setattr("contacts.bulk.settle.settle", failing)
+    tasks.sweep()
+    statuses = dict(BulkJob.objects.values_list("pk", "status"))
+    assert statuses.pop(broken) == "processing"
+    assert list(statuses.values()) == ["completed"]
+    assert {first.pk, second.pk} == {broken, *statuses}
+
+
 def test_without_a_broker_acceptance_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any, **__: Any) -> None:
+    tried: list[object] = []
+
+    def away(*arguments: object) -> None:
+        tried.append(arguments)
         raise BrokerError("connection refused")
 
     monkeypatch.setattr("celery.canvas._chord.__call__", away)
+    monkeypatch.setattr(tasks, "_broker", tasks._Broker())
     job, slice_id = accepted(0)
-    tasks.fan_out(job.pk, [slice_id], Lane.INGEST)
+    for _ in range(3):  # it is not asked again at once
+        tasks.fan_out(job.pk, [slice_id], Lane.INGEST)
+    assert len(tried) == 1
     assert BulkSlice.objects.get().status == "pending"
 
 

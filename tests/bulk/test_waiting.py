@@ -2,10 +2,10 @@
 
 import threading
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
+from django.db import DatabaseError
 
 from contacts.bulk import waiting
 from contacts.bulk.accept import accept, read_batch
@@ -27,18 +27,24 @@ def ended_job() -> BulkJob:
     return job
 
 
+def forgotten(job: BulkJob) -> BulkJob:
+    """The job as it was accepted: whoever waits does not know yet that it has ended."""
+    job.status = "queued"
+    return job
+
+
 def test_who_comes_after_the_end_does_not_wait(servers: Stack) -> None:
     job = ended_job()
     for _ in range(2):  # an announcement is for all who wait
-        found = waiting.wait_for(job.pk, 60)
-        assert found is not None
+        found, granted = waiting.wait_for(forgotten(job), 60)
+        assert granted
         assert found.summary
 
 
 def test_an_announcement_that_was_lost_costs_a_moment_and_nothing_else(servers: Stack) -> None:
     job = ended_job()
     client().flushdb()
-    assert waiting.wait_for(job.pk, 60) is not None
+    assert waiting.wait_for(forgotten(job), 60)[0].has_ended
 
 
 def test_without_redis_the_row_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,17 +52,35 @@ def test_without_redis_the_row_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
         raise redis.ConnectionError
 
     monkeypatch.setattr(waiting, "client", away)
-    assert waiting.wait_for(ended_job().pk, 60) is not None
+    assert waiting.wait_for(forgotten(ended_job()), 60)[0].has_ended
+
+
+def test_without_the_database_the_wait_goes_on(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job was accepted: an error now would tell the client that it was not."""
+    job, answers = ended_job(), [DatabaseError("gone"), DatabaseError("gone")]
+    get = BulkJob.objects.get
+
+    def failing(**query: Any) -> BulkJob:
+        if answers:
+            raise answers.pop()
+        return get(**query)
+
+    monkeypatch.setattr(waiting, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(BulkJob.objects, "get", failing)
+    assert waiting.wait_for(forgotten(job), 60)[0].has_ended
+    assert not answers
 
 
 def test_the_wait_runs_out(servers: Stack) -> None:
     account, _ = new_account()
     job, _ = accept(account, read_batch({"contacts": b"[1]"}))
-    assert waiting.wait_for(job.pk, 0.01) is None
-    assert waiting.wait_for(job.pk, 0) is None
+    for seconds in (0.01, 0):
+        found, granted = waiting.wait_for(job, seconds)
+        assert (found.has_ended, granted) == (False, True)
 
 
 def test_beyond_the_bound_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "_places", threading.BoundedSemaphore(1))
+    job = forgotten(ended_job())
     with waiting._places:
-        assert waiting.wait_for(uuid4(), 60) is None
+        assert waiting.wait_for(job, 60) == (job, False)

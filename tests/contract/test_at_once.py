@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from tests.conftest import RunningStack
 from tests.support import contact, new_number, new_numbers
@@ -34,6 +35,13 @@ def test_many_batches_of_one_account_create_each_contact_once(any_stack: Running
     for count in ("contacts_created", "list_contacts_created", "journeys_enrolled"):
         assert sum(summary[count] for summary in summaries) == 20
     assert all(summary["success_count"] == 20 for summary in summaries)
+
+
+def test_sending_slices_leaves_no_subscription_behind(literal_stack: RunningStack) -> None:
+    """Celery's own backend keeps one for every task that was ever sent."""
+    literal_stack.account().summary(*(contact(n) for n in new_numbers(50)))
+    with redis.Redis.from_url(literal_stack.stack.environment["REDIS_URL"]) as client:
+        assert client.pubsub_channels("celery-task-meta-*") == []
 
 
 def test_a_number_validated_by_many_batches_at_once_is_charged_once(any_stack: RunningStack) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -209,3 +210,37 @@ def test_json_by_any_of_its_names_is_json(stack: RunningStack, kind: str) -> Non
     body = json.dumps({"contacts": [{"list_number": LIST}]}).encode()
     response = stack.shared.post("/contacts/bulk", content=body, headers={"Content-Type": kind})
     assert response.json()["errors"][0]["code"] == "missing_phone_number"
+
+
+def test_a_body_in_chunks_that_are_none_is_a_bad_request(stack: RunningStack) -> None:
+    key = stack.shared.headers["X-Api-Key"]
+    head = f"POST /api/v2/contacts/bulk HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\n"
+    head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+    assert _raw(stack, head) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET /api/v2/jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        "GET /api/v2/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        "GET /api/v2/jobs?" + "x" * 9000 + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /api/v2/jobs HTTP/1.1\r\nHost: localhost\r\nX-Long: " + "x" * 9000 + "\r\n\r\n",
+        "nonsense\r\n\r\n",
+    ],
+    ids=lambda head: head[:30],
+)
+def test_what_is_refused_before_django_sees_it_is_json_too(stack: RunningStack, head: str) -> None:
+    status, code = _raw(stack, head)
+    assert 400 <= status < 500
+    assert code == "invalid_request"
+
+
+def _raw(stack: RunningStack, request: str) -> tuple[int, str]:
+    """Send text as it is; the status and the code of the answer."""
+    host, port = stack.base.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(request.encode())
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return response.status, json.load(response)["code"]

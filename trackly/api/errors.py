@@ -105,6 +105,13 @@ def no_such_path(request: HttpRequest, exception: Exception | None = None) -> Ht
     return defaults.page_not_found(request, exception or Http404())
 
 
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler400: a request that it refuses itself, such as one for an unknown host."""
+    if _is_api(request):
+        return plain(ApiError(400, "invalid_request", "The request can't be used."))
+    return defaults.bad_request(request, exception or Exception())
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500, for what fails outside of a DRF view (Django has logged it)."""
     if _is_api(request):

@@ -21,6 +21,11 @@ _ARRAY = msgspec.json.Decoder(list[Raw])
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
+MODEST_DEPTH = 100
+"""Levels of nesting that no step on a contact's way has trouble with, however deep its own calls are."""
+_BRACKET_OR_STRING = re.compile(rb"[\[\]{}]|\"(?:[^\"\\]|\\.)*\"")
+
+
 def _refuse(literal: str) -> NoReturn:
     raise ValueError(f"{literal} is not JSON")
 
@@ -50,6 +55,17 @@ _PYTHON = json.JSONDecoder(parse_constant=_refuse, parse_float=_number, parse_in
 def loads(text: bytes) -> Any:
     """Decode any JSON; what Python can't hold becomes OutOfRange. Raises ValueError or RecursionError."""
     return _PYTHON.decode(text.decode())
+
+
+def depth(text: bytes) -> int:
+    """How deeply the JSON `text` is nested; counted only where it can be much."""
+    if text.count(b"[") + text.count(b"{") <= MODEST_DEPTH:
+        return MODEST_DEPTH
+    deepest = level = 0
+    for bracket in _BRACKET_OR_STRING.findall(text):
+        level += (bracket in (b"[", b"{")) - (bracket in (b"]", b"}"))
+        deepest = max(deepest, level)
+    return deepest
 
 
 def dumps(value: Any) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trackly.embedded.home import Home, free_port
-from trackly.embedded.stack import Stack
+from trackly.embedded.stack import LOOPBACK, Stack
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "api" / "examples.json"
 """The contract's example bodies."""
@@ -20,7 +20,7 @@ _PATIENCE_SECONDS = 60
 
 def demo() -> int:
     """Start everything, send the batch, follow the job, compare the summary; the exit status."""
-    for name in ("DATABASE_URL", "REDIS_URL", "TRACKLY_HOME"):
+    for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "TRACKLY_HOME"):
         os.environ.pop(name, None)  # the demo is embedded, and its contacts must be new
     folder = Path(tempfile.mkdtemp(prefix="trackly-demo-"))
     log = (folder / "stack.log").open("w+")
@@ -86,5 +86,5 @@ def _call(url: str, key: str, body: Any = None) -> tuple[int, dict[str, Any]]:
     headers = {"X-Api-Key": key, "Content-Type": "application/json", "Prefer": "respond-async"}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own http URL
-    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+    with LOOPBACK.open(request, timeout=30) as response:
         return response.status, json.load(response)

@@ -13,6 +13,7 @@ from trackly.accounts.keys import create_key
 from trackly.accounts.models import Account
 from trackly.api import json
 
+_LONGEST_NAME = 200
 BILLING = ["none", "no_payment_method", *BillingStatus.values]
 
 
@@ -32,6 +33,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         numbers = list(dict.fromkeys(options["lists"]))
+        for name in (options["name"], *options["welcome_journey"]):
+            if not name.strip() or len(name) > _LONGEST_NAME:
+                raise CommandError(f"A name must have 1 to {_LONGEST_NAME} characters, not {len(name)}.")
         for number in numbers:
             if not phone.is_e164(number):
                 raise CommandError(f"--list {number}: not an E.164 number, such as +18005551234")
