@@ -3,15 +3,13 @@
 import itertools
 import json
 import secrets
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from django.conf import settings
 
 from contacts.models import SendingList
 from trackly.accounts.models import Account
-
-T = TypeVar("T")
 
 LIST = "+18005551234"
 EXAMPLES = json.loads((settings.BASE_DIR / "trackly/api/examples.json").read_text())
