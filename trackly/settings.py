@@ -226,11 +226,16 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- Logs -------------------------------------------------------------------------------------------
 
-_RENDERER: Any = (
-    structlog.processors.JSONRenderer()
-    if env.str("LOG_FORMAT", default="console" if DEBUG or TRACKLY_SANDBOX else "json") == "json"
-    else structlog.dev.ConsoleRenderer(colors=False)
-)
+# Tracebacks are plain in both: richer ones show local variables, and with them keys and phone numbers.
+_RENDERERS: dict[str, list[Any]] = {
+    "json": [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+    "console": [
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    ],
+}
+_LOG_FORMAT = env.str("LOG_FORMAT", default="console" if DEBUG or TRACKLY_SANDBOX else "json")
+if _LOG_FORMAT not in _RENDERERS:
+    raise ImproperlyConfigured(f"LOG_FORMAT is {_LOG_FORMAT!r}; it must be json or console.")
 _PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -243,7 +248,10 @@ LOGGING = {
     "formatters": {
         "structlog": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processor": _RENDERER,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_RENDERERS[_LOG_FORMAT],
+            ],
             "foreign_pre_chain": _PROCESSORS,
         }
     },

@@ -1,5 +1,9 @@
 """What a client is told when we are at fault."""
 
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -62,3 +66,25 @@ def test_without_a_database_the_service_is_unavailable(
 def test_an_unknown_path_is_json_whatever_the_method(method: str) -> None:
     response = getattr(Client(enforce_csrf_checks=True), method)("/api/v2/nope")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_logged_traceback_shows_no_variables(log_format: str) -> None:
+    """What failed may have held a key or a phone number."""
+    program = (
+        "import django, structlog; django.setup()\n"
+        "secret = 'trk_' + 'z' * 32\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: structlog.get_logger('x').error('failed', exc_info=True)\n"
+    )
+    environment = {**os.environ, "LOG_FORMAT": log_format, "SECRET_KEY": "x", "LOG_LEVEL": "INFO"}
+    environment |= {"DJANGO_SETTINGS_MODULE": "trackly.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "ZeroDivisionError: division by zero" in done.stderr
+    assert "Traceback" in done.stderr
+    assert "z" * 32 not in done.stderr
+    if log_format == "json":
+        [line] = done.stderr.splitlines()
+        assert json.loads(line)["event"] == "failed"
