@@ -8,5 +8,5 @@ from django.conf import settings
 
 @cache
 def client() -> redis.Redis:
-    """The process's client. Raises redis.RedisError within seconds where Redis is away."""
-    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=5)
+    """The process's client. Raises redis.RedisError within two seconds where Redis is away or frozen."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2)

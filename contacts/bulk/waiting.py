@@ -16,7 +16,10 @@ from trackly.redis import client
 logger = structlog.get_logger(__name__)
 
 _LOOK_EVERY = 1.0
-"""Seconds after which a waiter looks at the job's row, announced or not: Redis may forget."""
+"""Seconds after which a waiter looks at the job's row, announced or not (Redis may forget).
+
+Below the time-out of trackly.redis.client.
+"""
 _LOOK_WITHOUT_REDIS = 0.25
 _KEEP = 60
 """Seconds that an announcement is kept for those who come to wait after it."""
