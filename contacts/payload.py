@@ -46,8 +46,13 @@ class Contact:
     replace_custom_fields: bool = False
 
 
+def is_too_deep(raw: bytes) -> bool:
+    """Whether the contact holds a value that is nested too deeply to be taken on its way."""
+    return json.depth(raw) > json.MODEST_DEPTH + 1  # the contact itself is a level
+
+
 def decode(raw: bytes) -> Any:
-    """The JSON value of one contact, as sent. Raises RecursionError."""
+    """The JSON value of one contact, as sent. Raises RecursionError for what `is_too_deep`."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, ValueError):

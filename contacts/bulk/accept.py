@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from billing.gate import require_billable
+from contacts import payload
 from contacts.bulk import idempotency
 from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, BulkSlice, JobKind, Lane
@@ -80,7 +81,7 @@ def look_over(items: list[Item]) -> Batch:
 
 def _asks_for_validation(raw: bytes) -> bool:
     """The same for what msgspec refuses: no object, a lone surrogate in a name."""
-    if json.depth(raw) > json.MODEST_DEPTH + 1:
+    if payload.is_too_deep(raw):
         return False  # it will be an invalid contact
     value = json.loads(raw)
     return isinstance(value, dict) and value.get("use_validation") is True

@@ -24,14 +24,14 @@ def retry(job_id: UUID) -> dict[Lane, list[int]]:
                 409, "not_retryable", f"The job is {job.status}; only a failed one can be retried."
             )
         failed: dict[Lane, list[int]] = defaultdict(list)
-        for slice_id, lane in job.slices.filter(status=SliceStatus.FAILED).values_list("pk", "lane"):
+        of_job = job.slices.filter(status=SliceStatus.FAILED)
+        for slice_id, lane in of_job.values_list("pk", "lane"):
             failed[Lane(lane)].append(slice_id)
         now = timezone.now()
-        job.slices.filter(status=SliceStatus.FAILED).update(
-            status=SliceStatus.PENDING, finished_at=None, attempts=0, claimed_at=None, sent_at=now
-        )
+        of_job.update(status=SliceStatus.PENDING, finished_at=None, attempts=0, claimed_at=None, sent_at=now)
         job.status, job.completed_at, job.summary = JobStatus.PROCESSING, None, ""
-        job.save(update_fields=["status", "completed_at", "summary"])
+        job.cancel_requested_at = None  # of a cancellation that came too late to stop anything
+        job.save(update_fields=["status", "completed_at", "summary", "cancel_requested_at"])
     return failed
 
 

@@ -65,7 +65,7 @@ class Entry:
 def read(index: int, raw: bytes) -> Entry:
     """Decode and check one contact. Never raises for what a client can send."""
     entry = Entry(index, raw)
-    if json.depth(raw) > json.MODEST_DEPTH + 1:  # the contact itself is a level
+    if payload.is_too_deep(raw):
         entry.error = ContactError("invalid_contact", "The contact is nested too deeply")
         return entry
     value = payload.decode(raw)

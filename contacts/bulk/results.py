@@ -76,7 +76,7 @@ def errors_csv(job: BulkJob) -> Iterator[str]:
 
 
 def _as_sent(raw: bytes) -> list[Any]:
-    readable = len(raw) <= payload.MAX_CONTACT_BYTES and json.depth(raw) <= json.MODEST_DEPTH + 1
+    readable = len(raw) <= payload.MAX_CONTACT_BYTES and not payload.is_too_deep(raw)
     value = payload.decode(raw) if readable else None
     return [value.get(name, "") for name in _FIELDS] if isinstance(value, dict) else [""] * len(_FIELDS)
 

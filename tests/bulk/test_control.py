@@ -1,0 +1,47 @@
+"""Cancelling and retrying jobs, where they meet."""
+
+import pytest
+
+from contacts.bulk import control
+from contacts.bulk import process as processing
+from contacts.bulk.accept import accept, read_batch
+from contacts.bulk.models import BulkJob
+from contacts.bulk.settle import settle
+from tests.support import LIST, new_account, new_number
+from trackly.api.errors import ApiError
+
+pytestmark = pytest.mark.django_db
+
+
+def failed_job() -> tuple[BulkJob, int]:
+    """A job whose only slice was given up, not settled yet."""
+    account, _ = new_account()
+    body = f'[{{"phone_number": "{new_number()}", "list_number": "{LIST}"}}]'
+    job, [slice_id] = accept(account, read_batch({"contacts": body.encode()}))
+    processing.give_up(slice_id)
+    return job, slice_id
+
+
+def test_a_job_that_was_cancelled_too_late_can_be_retried() -> None:
+    job, slice_id = failed_job()
+    control.cancel(job.pk)
+    job.refresh_from_db()
+    assert job.status == "failed"  # there was nothing left to stop
+    control.retry(job.pk)
+    processing.process(slice_id)
+    settle(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.success_count, job.error_count) == ("completed", 1, 0)
+
+
+def test_a_retry_that_is_cancelled_leaves_the_errors_as_they_were() -> None:
+    job, slice_id = failed_job()
+    settle(job.pk)
+    control.retry(job.pk)
+    control.cancel(job.pk)
+    assert processing.process(slice_id) == []
+    job.refresh_from_db()
+    assert (job.status, job.processed, job.success_count, job.error_count) == ("failed", 1, 0, 1)
+    with pytest.raises(ApiError) as refused:
+        control.cancel(job.pk)
+    assert refused.value.code == "not_cancellable"
