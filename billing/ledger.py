@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from billing.models import Disposition
-from billing.providers import Finding
+from billing.validation import Finding
 from trackly import sql
 from trackly.api import json
 

@@ -22,6 +22,7 @@ from psycopg import sql
 from tests.support import LIST, Api
 from trackly.embedded.home import Home, free_port
 from trackly.embedded.stack import Stack
+from trackly.outbound.calling import forget
 from trackly.sandbox.server import Stub
 
 
@@ -56,8 +57,9 @@ def _place(stack: Stack) -> dict[str, Any]:
 class RunningStack:
     """The product, running: web, workers and beat, on a database of its own."""
 
-    def __init__(self, stack: Stack, port: int, blocker: pytest_django.DjangoDbBlocker) -> None:
+    def __init__(self, stack: Stack, port: int, log: Path, blocker: pytest_django.DjangoDbBlocker) -> None:
         self.stack = stack
+        self.log = log
         self._blocker = blocker
         self.base = f"http://127.0.0.1:{port}"
         self.clients: list[Api] = []
@@ -117,11 +119,12 @@ def _run(
         watcher = threading.Thread(target=stack.supervisor.watch, args=(stopping,))
         try:
             stack.start_servers()
-            stack.environment |= variables
+            stub = stack.environment["TRACKLY_SANDBOX_URL"]
+            stack.environment |= {name: value.format(stub=stub) for name, value in variables.items()}
             port = free_port()
             stack.start_product(port)
             watcher.start()
-            running = RunningStack(stack, port, blocker)
+            running = RunningStack(stack, port, folder / f"{name}.log", blocker)
             yield running
             for client in running.clients:
                 client.close()
@@ -160,6 +163,32 @@ def literal_stack(
     )
 
 
+@pytest.fixture(scope="session")
+def live_stack(
+    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> Iterator[RunningStack]:
+    """The product as in production: every new number is looked up at a provider's, which is the stub."""
+    yield from _run(
+        servers,
+        tmp_path_factory.mktemp("live"),
+        "live_e2e",
+        django_db_blocker,
+        TRACKLY_SANDBOX="0",
+        TRACKLY_CARRIER="twilio",
+        TRACKLY_VALIDATION="telnyx",
+        TWILIO_ACCOUNT_SID="AC0",
+        TWILIO_AUTH_TOKEN="a secret of Twilio's",
+        TELNYX_API_KEY="a secret of Telnyx'",
+        TWILIO_LOOKUPS_URL="{stub}",
+        TELNYX_URL="{stub}",
+        NO_PROXY="127.0.0.1",
+        TRACKLY_LOOKUP_TIMEOUT="2",
+        TRACKLY_CARRIER_RECHECK="1",
+        TRACKLY_BREAKER_PAUSE="1",
+        TRACKLY_MAX_WAIT="60",
+    )
+
+
 @pytest.fixture(params=["stack", "literal_stack"])
 def any_stack(request: pytest.FixtureRequest) -> RunningStack:
     """Both: what a client sees must not depend on the slice's size."""
@@ -171,11 +200,14 @@ def any_stack(request: pytest.FixtureRequest) -> RunningStack:
 def stub(settings: Any) -> Iterator[Stub]:
     """The sandbox's stub, for tests that run a slice in this process; settings point at it."""
     server = Stub(0)
-    settings.TRACKLY_SANDBOX_URL = f"http://127.0.0.1:{server.server_port}"
+    for name in ("TWILIO_LOOKUPS_URL", "TELNYX_URL", "REALPHONEVALIDATION_URL"):
+        setattr(settings, name, f"http://127.0.0.1:{server.server_port}")
     settings.TRACKLY_LOOKUP_TIMEOUT = 0.3
+    forget()  # what others have learned of the providers
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
+    forget()
     server.shutdown()
     server.server_close()
     thread.join()

@@ -52,19 +52,81 @@ TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
 TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=60.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
-# Where free carrier facts come from: `offline` is phonenumbers' metadata (contacts/carriers).
-TRACKLY_CARRIER = env.str("TRACKLY_CARRIER", default="offline")
-if TRACKLY_CARRIER != "offline":
-    raise ImproperlyConfigured(f"TRACKLY_CARRIER is {TRACKLY_CARRIER!r}; there is only 'offline'.")
-# Seconds for one look-up over HTTP, and how often it is tried.
+
+# --- Providers (contract, "Carrier validation", "Paid validation") ------------------------------------
+
+# Who is asked, in this order, each if those before it gave no answer. `offline` is phonenumbers' metadata; it
+# always answers, so it can only come last (contacts/carriers, trackly/lookups/sources).
+TRACKLY_CARRIER = env.list("TRACKLY_CARRIER", default=["offline"])
+TRACKLY_VALIDATION = env.list("TRACKLY_VALIDATION", default=[])
+TRACKLY_DO_NOT_CALL = env.str("TRACKLY_DO_NOT_CALL", default="")
+TWILIO_ACCOUNT_SID = env.str("TWILIO_ACCOUNT_SID", default="")
+TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
+# With the SID of an API key, TWILIO_AUTH_TOKEN is that key's secret.
+TWILIO_API_KEY = env.str("TWILIO_API_KEY", default="")
+TWILIO_LOOKUPS_URL = env.str("TWILIO_LOOKUPS_URL", default="https://lookups.twilio.com")
+# The Line Status package (a beta, at a price of its own) says what is in service.
+TWILIO_LINE_STATUS = env.bool("TWILIO_LINE_STATUS", default=False)
+TELNYX_API_KEY = env.str("TELNYX_API_KEY", default="")
+TELNYX_URL = env.str("TELNYX_URL", default="https://api.telnyx.com")
+REALPHONEVALIDATION_TOKEN = env.str("REALPHONEVALIDATION_TOKEN", default="")
+REALPHONEVALIDATION_URL = env.str("REALPHONEVALIDATION_URL", default="https://api.realvalidation.com")
+# Questions a second to each, of all workers together; 0: no limit. RealPhoneValidation asks for 10.
+TRACKLY_RATES = {
+    "twilio": env.float("TWILIO_RATE", default=0.0),
+    "telnyx": env.float("TELNYX_RATE", default=0.0),
+    "realphonevalidation": env.float("REALPHONEVALIDATION_RATE", default=10.0),
+}
+# Days for which a carrier's answer is good, and seconds after which a number is asked about again that nobody
+# answered for (doubled each time, a day at most).
+TRACKLY_CARRIER_TTL = env.float("TRACKLY_CARRIER_TTL", default=90.0)
+TRACKLY_CARRIER_RECHECK = env.float("TRACKLY_CARRIER_RECHECK", default=300.0)
+# Seconds for one try of a look-up over HTTP, how many may fail, and how many are under way in one process.
 TRACKLY_LOOKUP_TIMEOUT = env.float("TRACKLY_LOOKUP_TIMEOUT", default=3.0)
 TRACKLY_LOOKUP_TRIES = env.int("TRACKLY_LOOKUP_TRIES", default=3)
+TRACKLY_LOOKUPS_IN_FLIGHT = env.int("TRACKLY_LOOKUPS_IN_FLIGHT", default=256)
+# Different numbers in a row that a provider gives no answer for, before it is left alone; and for how many
+# seconds.
+TRACKLY_BREAKER_THRESHOLD = env.int("TRACKLY_BREAKER_THRESHOLD", default=10)
+TRACKLY_BREAKER_PAUSE = env.float("TRACKLY_BREAKER_PAUSE", default=15.0)
+
+_CREDENTIALS = {
+    "twilio": ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"],
+    "telnyx": ["TELNYX_API_KEY"],
+    "realphonevalidation": ["REALPHONEVALIDATION_TOKEN"],
+}
+if TRACKLY_SANDBOX:
+    if _given := [name for names in _CREDENTIALS.values() for name in names if globals()[name]]:
+        raise ImproperlyConfigured(
+            f"TRACKLY_SANDBOX is on and {', '.join(_given)} is set: unset one, the sandbox asks nobody."
+        )
+    # The very clients of production, at the stub; numbers that are not in its table are not asked about.
+    TRACKLY_CARRIER, TRACKLY_VALIDATION, TRACKLY_DO_NOT_CALL = ["twilio"], ["telnyx"], "realphonevalidation"
+    TWILIO_LOOKUPS_URL = TELNYX_URL = REALPHONEVALIDATION_URL = TRACKLY_SANDBOX_URL
+    TWILIO_ACCOUNT_SID = TWILIO_AUTH_TOKEN = TELNYX_API_KEY = REALPHONEVALIDATION_TOKEN = "sandbox"  # noqa: S105
+    TRACKLY_RATES = dict.fromkeys(TRACKLY_RATES, 0.0)
+
+_KNOWN_SOURCES: dict[str, tuple[list[str], list[str]]] = {
+    "TRACKLY_CARRIER": (TRACKLY_CARRIER, ["twilio", "telnyx", "offline"]),
+    "TRACKLY_VALIDATION": (TRACKLY_VALIDATION, ["twilio", "telnyx"]),
+    "TRACKLY_DO_NOT_CALL": ([TRACKLY_DO_NOT_CALL] if TRACKLY_DO_NOT_CALL else [], ["realphonevalidation"]),
+}
+for _name, (_chosen, _possible) in _KNOWN_SOURCES.items():
+    for _source in _chosen:
+        if _source not in _possible:
+            raise ImproperlyConfigured(f"{_name} names {_source!r}; there are {', '.join(_possible)}.")
+        if _missing := [name for name in _CREDENTIALS.get(_source, []) if not globals()[name]]:
+            raise ImproperlyConfigured(f"{_name} names {_source}, but {', '.join(_missing)} is not set.")
+if not TRACKLY_CARRIER or "offline" in TRACKLY_CARRIER[:-1]:
+    raise ImproperlyConfigured("TRACKLY_CARRIER must name a source, and `offline` only as its last one.")
 
 for _name in (
     "TRACKLY_SLICE_SIZE",
     "TRACKLY_LIVE_SLICE_SIZE",
     "TRACKLY_SLICE_ATTEMPTS",
     "TRACKLY_LOOKUP_TRIES",
+    "TRACKLY_LOOKUPS_IN_FLIGHT",
+    "TRACKLY_BREAKER_THRESHOLD",
 ):
     if globals()[_name] < 1:
         raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 1.")
@@ -84,6 +146,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "trackly.accounts",
+    "trackly.lookups",
     "contacts",
     "contacts.bulk",
     "journeys",
@@ -191,6 +254,7 @@ CELERY_TASK_DEFAULT_QUEUE = "ingest"
 CELERY_TASK_ROUTES = {
     "contacts.bulk.tasks.settle": {"queue": "settle"},
     "contacts.bulk.tasks.sweep": {"queue": "settle"},
+    "contacts.tasks.look_up_again": {"queue": "live"},
 }
 # A worker without `-Q` takes all queues, the short ones first.
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"settle": {}, "ingest": {}, "live": {}}
@@ -221,7 +285,8 @@ CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}
+    "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "options": {"expires": 10}},
 }
 
 # --- Logs -------------------------------------------------------------------------------------------
@@ -258,7 +323,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
-        "httpx": {"level": "WARNING"},  # its INFO lines hold whole URLs, and so phone numbers
+        "aiohttp": {"level": "WARNING"},
     },
 }
 structlog.configure(

@@ -1,24 +1,20 @@
 """Whether a number may be texted: free carrier facts first, then paid validation (contract)."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from datetime import timedelta
 
-import httpx
-import structlog
 from django.conf import settings
+from django.utils import timezone
 
-from billing import ledger, providers
+from billing import ledger, validation
+from billing.validation import Finding
 from contacts import carriers
 from contacts.bulk.entries import Entry, alive
 from contacts.carriers import Facts
 from contacts.models import Contact, LineType
 from contacts.payload import Contact as Payload
 from contacts.payload import ContactError
-
-T = TypeVar("T")
-logger = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -31,9 +27,9 @@ class Findings:
     """Everything known or just found, or the defaults where nobody answered."""
     fresh: set[str] = field(default_factory=set)
     """The numbers whose facts are not in the database."""
-    validations: dict[str, providers.Finding] = field(default_factory=dict)
+    validations: dict[str, Finding] = field(default_factory=dict)
     """Paid for: before, or now."""
-    new_validations: dict[str, providers.Finding] = field(default_factory=dict)
+    new_validations: dict[str, Finding] = field(default_factory=dict)
     """Those found just now, to be stored and charged."""
     provider_failed: set[str] = field(default_factory=set)
     unanswered_carrier: set[str] = field(default_factory=set)
@@ -45,23 +41,30 @@ def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Find
     """Everything that can be said without a network. Fails the entries whose number is not sendable."""
     found = Findings()
     numbers = {contact.phone_number: contact for _, contact in alive(entries)}
+    good_since = timezone.now() - timedelta(days=settings.TRACKLY_CARRIER_TTL)
     for row in Contact.objects.filter(phone_number__in=list(numbers)):
         found.known_ids[row.phone_number] = row.pk
-        if row.verified_at is not None:
+        if row.verified_at is not None and row.verified_at > good_since:
             found.facts[row.phone_number] = Facts(
                 LineType(row.line_type), row.can_receive, row.carrier, row.time_zone
             )
-    for phone_number, contact in numbers.items():
-        if phone_number in found.facts:
-            continue
-        if carriers.needs_network(phone_number):
-            found.unanswered_carrier.add(phone_number)
-        else:
-            found.facts[phone_number] = carriers.offline_facts(contact.number)
-            found.fresh.add(phone_number)
+    unknown = numbers.keys() - found.facts.keys()
+    slow = {number for number in unknown if carriers.needs_network(number)}
+    for phone_number in unknown - slow:
+        found.facts[phone_number] = carriers.offline_facts(numbers[phone_number].number)
+    _know_carriers(slow, found)
+    found.fresh = unknown - found.unanswered_carrier
     reject_unsendable(entries, found, rejects_voip=rejects_voip)
     _know_validations(account_id, entries, found)
     return found
+
+
+def _know_carriers(phone_numbers: set[str], found: Findings) -> None:
+    """What providers were asked before: also about numbers that were rejected, and so are no contacts."""
+    known = carriers.known(phone_numbers)
+    found.facts.update(known.answers)
+    found.facts.update(dict.fromkeys(known.failed, carriers.UNVERIFIED))
+    found.unanswered_carrier = phone_numbers - found.facts.keys()
 
 
 def _know_validations(account_id: int, entries: Iterable[Entry], found: Findings) -> None:
@@ -70,43 +73,28 @@ def _know_validations(account_id: int, entries: Iterable[Entry], found: Findings
     found.unanswered_validation = asked - found.validations.keys()
 
 
-def look_up(entries: Iterable[Entry], found: Findings, *, rejects_voip: bool) -> None:
-    """Ask the network for what is missing: all carriers at once, then all validations of what passed."""
-    facts = asyncio.run(_ask(carriers.look_up, found.unanswered_carrier, carriers.LookupFailed))
+def look_up(
+    account_id: int,
+    entries: Iterable[Entry],
+    found: Findings,
+    *,
+    rejects_voip: bool,
+    keep: Callable[[], None],
+) -> None:
+    """Ask the network for what is missing: all carriers at once, then all validations of what passed.
+
+    `keep` is called every few seconds meanwhile.
+    """
+    facts = carriers.look_up(found.unanswered_carrier, keep=keep)
     for phone_number in found.unanswered_carrier:
         found.facts[phone_number] = facts.get(phone_number, carriers.UNVERIFIED)
-        found.fresh.add(phone_number)
+    found.fresh |= found.unanswered_carrier
     found.unanswered_carrier = set()
     reject_unsendable(entries, found, rejects_voip=rejects_voip)
     still = {contact.phone_number for _, contact in alive(entries)} & found.unanswered_validation
-    found.new_validations = asyncio.run(_ask(providers.look_up, still, providers.ProviderFailed))
+    found.new_validations = validation.look_up(account_id, still, keep=keep)
     found.provider_failed = still - found.new_validations.keys()
     found.unanswered_validation = set()
-
-
-async def _ask(
-    question: Callable[[httpx.AsyncClient, str], Awaitable[T]],
-    numbers: Iterable[str],
-    failure: type[Exception],
-) -> dict[str, T]:
-    """Ask for all numbers at once; those that `failure` was raised for are missing in the result."""
-    ordered = sorted(numbers)
-    if not ordered:
-        return {}
-    # The sandbox is on the loopback, where no proxy must get to see a number.
-    async with httpx.AsyncClient(trust_env=not settings.TRACKLY_SANDBOX) as client:
-        answers = await asyncio.gather(
-            *(question(client, number) for number in ordered), return_exceptions=True
-        )
-    answered: dict[str, T] = {}
-    for number, answer in zip(ordered, answers, strict=True):
-        if not isinstance(answer, BaseException):
-            answered[number] = answer
-        elif not isinstance(answer, failure):
-            raise answer
-    if len(answered) < len(ordered):
-        logger.warning("look_ups_unanswered", failure=failure.__name__, count=len(ordered) - len(answered))
-    return answered
 
 
 def reject_unsendable(entries: Iterable[Entry], found: Findings, *, rejects_voip: bool) -> None:

@@ -39,6 +39,11 @@ RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, slice.error_c
           job.created_at AS accepted_at, job.account_id, account.rejects_voip
 """
 
+# The work takes long because the network does: the slice stays ours.
+_KEEP = """
+UPDATE bulk_bulkslice SET claimed_at = now() WHERE id = %(id)s AND status = 'pending'
+"""
+
 _FAILED = """
 UPDATE bulk_bulkslice SET claimed_at = NULL, attempts = attempts + 1 WHERE id = %(id)s AND status = 'pending'
 """
@@ -125,10 +130,20 @@ def _process(taken: Claim) -> list[int]:
     found = checks.known(taken.account_id, taken.rejects_voip, entries)
     later: list[Entry] = []
     if taken.lane == Lane.LIVE:
-        checks.look_up(entries, found, rejects_voip=taken.rejects_voip)
+        checks.look_up(
+            taken.account_id,
+            entries,
+            found,
+            rejects_voip=taken.rejects_voip,
+            keep=lambda: _keep(taken.id),
+        )
     else:
         entries, later = _put_off(entries, found)
     return _commit(taken, lambda: _take_effect(taken, entries, later, found))
+
+
+def _keep(slice_id: int) -> None:
+    sql.in_transaction(lambda: sql.rows(_KEEP, {"id": slice_id}))
 
 
 def give_up(slice_id: int) -> None:

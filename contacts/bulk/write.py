@@ -1,8 +1,8 @@
 """The rows that a slice makes: contacts, memberships, enrollments. A fixed number of statements, set by set.
 
 All of it happens in the slice's transaction. Contacts are inserted and then locked in the order of their
-numbers; whoever writes a membership holds its contact's lock. So two jobs with the same contacts wait for
-each other, and what is read under the locks stays true.
+numbers (contacts.rows); whoever writes a membership holds its contact's lock. So what is read under the locks
+stays true.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,44 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from contacts import payload
+from contacts import payload, rows
 from contacts.bulk.checks import Findings
 from contacts.bulk.entries import Entry, Outcome, alive
 from contacts.models import SignupMethod
 from journeys.enroll import active_journeys, enroll
 from trackly import sql
 from trackly.api import json
-
-_CONTACT_COLUMNS = (
-    "phone_number text, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean"
-)
-
-_INSERT_CONTACTS = f"""
-INSERT INTO contacts_contact (
-    phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at
-)
-SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now()
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_CONTACT_COLUMNS})
-ORDER BY phone_number
-ON CONFLICT (phone_number) DO NOTHING
-RETURNING id, phone_number
-"""  # noqa: S608 - constants
-
-# Without FOR NO KEY UPDATE a foreign key's check (FOR KEY SHARE) by a third party would have to wait.
-_LOCK_CONTACTS = """
-SELECT id, phone_number FROM contacts_contact
-WHERE phone_number = ANY(%(numbers)s)
-ORDER BY phone_number
-FOR NO KEY UPDATE
-"""
-
-_VERIFY_CONTACTS = f"""
-UPDATE contacts_contact AS contact
-SET carrier = input.carrier, line_type = input.line_type, time_zone = input.time_zone,
-    can_receive = input.can_receive, verified_at = now()
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_CONTACT_COLUMNS})
-WHERE contact.phone_number = input.phone_number AND contact.verified_at IS NULL
-"""  # noqa: S608 - constants
 
 _READ_MEMBERSHIPS = """
 SELECT id, contact_id, sending_list_id, host(ip_address) AS ip_address, url, custom_fields::text,
@@ -134,34 +103,18 @@ def _write_contacts(entries: Sequence[Entry], found: Findings) -> tuple[dict[str
     new = [number for number in wanted if number not in found.known_ids]
     ids: dict[str, int] = {}
     if new:
-        made = sql.rows(_INSERT_CONTACTS, {"rows": _contact_rows(new, found)})
-        ids = {row["phone_number"]: row["id"] for row in made}
+        ids = rows.insert({number: found.facts[number] for number in new})
     inserted = set(ids)
-    learned = [number for number in found.fresh if number in found.known_ids and found.facts[number].verified]
-    rest = sorted({number for number in wanted if number not in inserted} | set(learned))
-    if rest:
-        locked = sql.rows(_LOCK_CONTACTS, {"numbers": rest})
-        ids.update({row["phone_number"]: row["id"] for row in locked})
+    learned = {
+        number: found.facts[number]
+        for number in found.fresh & found.known_ids.keys()
+        if found.facts[number].verified
+    }
+    if rest := sorted((set(wanted) - inserted) | learned.keys()):
+        ids.update(rows.lock(rest))
     if learned:
-        sql.rows(_VERIFY_CONTACTS, {"rows": _contact_rows(learned, found)})
+        rows.verify(learned)
     return ids, inserted
-
-
-def _contact_rows(numbers: Iterable[str], found: Findings) -> str:
-    rows = []
-    for number in numbers:
-        facts = found.facts[number]
-        rows.append(
-            {
-                "phone_number": number,
-                "carrier": facts.carrier,
-                "line_type": facts.line_type,
-                "time_zone": facts.time_zone,
-                "can_receive": facts.can_receive,
-                "verified": facts.verified,
-            }
-        )
-    return json.encode(rows).decode()
 
 
 def _read_memberships(
@@ -231,7 +184,7 @@ def _write_memberships(members: Iterable[_Membership]) -> int:
         (membership.list_id, membership.contact_id): membership for membership in members if membership.is_new
     }
     if new:
-        rows = [
+        made = [
             {
                 "list": membership.list_id,
                 "contact": membership.contact_id,
@@ -242,7 +195,7 @@ def _write_memberships(members: Iterable[_Membership]) -> int:
             }
             for membership in new.values()
         ]
-        parameters = {"rows": json.encode(rows).decode(), "method": SignupMethod.API}
+        parameters = {"rows": json.encode(made).decode(), "method": SignupMethod.API}
         for row in sql.rows(_INSERT_MEMBERSHIPS, parameters):
             new[row["sending_list_id"], row["contact_id"]].id = row["id"]
     return len(new)

@@ -1,25 +1,38 @@
 """Free carrier look-ups: what a number is, and whether it can take a text message.
 
-One file per source. `offline` needs no network; the others are asked over HTTP, for slices that travel on a
-queue of their own (contacts.bulk).
+`offline` needs no network; `live` asks providers over HTTP, for slices that travel on a queue of their own
+(contacts.bulk); `again` asks once more about the numbers that nobody answered for.
 """
 
-import httpx
+from collections.abc import Callable, Iterable
+
 from django.conf import settings
 
-from contacts.carriers import offline, sandbox
-from contacts.carriers.facts import UNVERIFIED, Facts, LookupFailed
+from contacts.carriers import live, offline
+from contacts.carriers.facts import UNVERIFIED, Facts
+from trackly.lookups.once import Known
+from trackly.sandbox.numbers import NUMBERS
 
-__all__ = ["UNVERIFIED", "Facts", "LookupFailed", "look_up", "needs_network", "offline_facts"]
+__all__ = ["UNVERIFIED", "Facts", "known", "look_up", "needs_network", "offline_facts"]
 
 offline_facts = offline.look_up
 
 
 def needs_network(phone_number: str) -> bool:
-    """Whether this number's facts come from a service on the network (contract, "Sandbox")."""
-    return bool(settings.TRACKLY_SANDBOX) and phone_number in sandbox.NUMBERS
+    """Whether this number's facts come from a service on the network (in the sandbox: those of its table)."""
+    if settings.TRACKLY_SANDBOX:
+        return phone_number in NUMBERS
+    return bool(settings.TRACKLY_CARRIER != [live.OFFLINE])
 
 
-async def look_up(client: httpx.AsyncClient, phone_number: str) -> Facts:
-    """The facts of a number that `needs_network`. Raises LookupFailed where nobody answers."""
-    return await sandbox.look_up(client, phone_number)
+def known(phone_numbers: Iterable[str]) -> Known[Facts]:
+    """What providers said of these numbers before, or failed to say a little while ago. One query."""
+    return live.question().known(phone_numbers)
+
+
+def look_up(phone_numbers: Iterable[str], *, keep: Callable[[], None]) -> dict[str, Facts]:
+    """The facts of numbers that `need_network`; one that nobody answered for is missing.
+
+    Call it outside of transactions; `keep` is called every few seconds.
+    """
+    return live.question().answers(phone_numbers, keep=keep)

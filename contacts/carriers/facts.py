@@ -3,13 +3,7 @@
 from dataclasses import dataclass
 
 from contacts.models import LineType
-
-
-class LookupFailed(Exception):
-    """The source gave no answer: the number is accepted as unverified (contract).
-
-    It is looked up again with the next batch that names it.
-    """
+from trackly.lookups.line import Line, LineKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +21,19 @@ class Facts:
 
 
 UNVERIFIED = Facts(verified=False)
+
+_LINE_TYPES = {
+    LineKind.MOBILE: LineType.CELL_PHONE,
+    LineKind.VOIP: LineType.VOIP,
+    LineKind.LANDLINE: LineType.LANDLINE,
+}
+
+
+def facts_of(line: Line, *, time_zone: str) -> Facts:
+    """A provider's words in the contract's (contract, "Carrier validation")."""
+    return Facts(
+        line_type=_LINE_TYPES.get(line.kind, LineType.UNKNOWN),
+        can_receive=line.takes_text,
+        carrier=line.carrier[:200],
+        time_zone=time_zone,
+    )

@@ -2,35 +2,34 @@
 
 from phonenumbers import PhoneNumber, PhoneNumberType, carrier, number_type, timezone
 
-from contacts.carriers.facts import Facts
-from contacts.models import LineType
+from contacts.carriers.facts import Facts, facts_of
+from trackly.lookups.line import Line, LineKind
 
-_LINE_TYPES = {
-    PhoneNumberType.MOBILE: LineType.CELL_PHONE,
-    PhoneNumberType.FIXED_LINE: LineType.LANDLINE,
-    PhoneNumberType.VOIP: LineType.VOIP,
-}
-# What can't take a text message (contract, "Carrier validation"). FIXED_LINE_OR_MOBILE can: in North America
-# the number alone does not tell.
-_CAN_NOT_RECEIVE = {
-    PhoneNumberType.FIXED_LINE,
-    PhoneNumberType.TOLL_FREE,
-    PhoneNumberType.PREMIUM_RATE,
-    PhoneNumberType.SHARED_COST,
-    PhoneNumberType.PAGER,
-    PhoneNumberType.UAN,
-    PhoneNumberType.VOICEMAIL,
+_KINDS = {
+    PhoneNumberType.MOBILE: LineKind.MOBILE,
+    PhoneNumberType.FIXED_LINE: LineKind.LANDLINE,
+    PhoneNumberType.VOIP: LineKind.VOIP,
+    PhoneNumberType.TOLL_FREE: LineKind.TOLL_FREE,
+    PhoneNumberType.PREMIUM_RATE: LineKind.PREMIUM,
+    PhoneNumberType.SHARED_COST: LineKind.SHARED_COST,
+    PhoneNumberType.PERSONAL_NUMBER: LineKind.PERSONAL,
+    PhoneNumberType.PAGER: LineKind.PAGER,
+    PhoneNumberType.UAN: LineKind.UAN,
+    PhoneNumberType.VOICEMAIL: LineKind.VOICEMAIL,
 }
 _UNKNOWN_TIMEZONE = "Etc/Unknown"
 
 
 def look_up(number: PhoneNumber) -> Facts:
-    """The facts of a valid number. Where its range spans several time zones, the first one."""
-    kind = number_type(number)
-    zone = timezone.time_zones_for_number(number)[0]
-    return Facts(
-        line_type=_LINE_TYPES.get(kind, LineType.UNKNOWN),
-        can_receive=kind not in _CAN_NOT_RECEIVE,
+    """The facts of a valid number."""
+    line = Line(
+        kind=_KINDS.get(number_type(number), LineKind.UNKNOWN),
         carrier=carrier.name_for_valid_number(number, "en"),
-        time_zone="" if zone == _UNKNOWN_TIMEZONE else zone,
     )
+    return facts_of(line, time_zone=time_zone(number))
+
+
+def time_zone(number: PhoneNumber) -> str:
+    """The IANA name of a number's time zone; the first one, where its range spans several; empty: unknown."""
+    zone: str = timezone.time_zones_for_number(number)[0]
+    return "" if zone == _UNKNOWN_TIMEZONE else zone

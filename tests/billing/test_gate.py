@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from billing.gate import refusal
 from billing.models import BillingConfig, PaymentMethod
-from billing.providers import _Answer, disposition
+from billing.validation import disposition
 from tests.support import new_account
+from trackly.lookups.line import Line, LineKind
 
 
 @pytest.mark.django_db
@@ -44,23 +45,18 @@ def test_the_first_reason_in_the_contracts_order_counts(
     [
         ({}, "ok"),
         ({"on_dnc": True}, "risky"),
-        ({"line_type": "voip"}, "risky"),
-        ({"line_type": "unknown"}, "unknown"),
+        ({"kind": "voip"}, "risky"),
+        ({"kind": "unknown"}, "unknown"),
         ({"in_service": None}, "unknown"),
         ({"in_service": None, "on_dnc": True}, "risky"),
         ({"in_service": False, "on_dnc": True}, "unreachable"),
-        ({"line_type": "landline"}, "unreachable"),
-        ({"valid": False, "line_type": "landline"}, "invalid"),
+        ({"kind": "landline"}, "unreachable"),
+        ({"kind": "toll_free"}, "unreachable"),
+        ({"kind": "personal"}, "unknown"),
+        ({"valid": False, "kind": "landline"}, "invalid"),
     ],
 )
 def test_the_disposition_follows_from_the_facts_the_worst_first(facts: dict[str, Any], expected: str) -> None:
-    good: dict[str, Any] = {
-        "valid": True,
-        "in_service": True,
-        "line_type": "mobile",
-        "carrier": "",
-        "ported": False,
-        "on_dnc": False,
-        "country": "US",
-    }
-    assert disposition(_Answer(**{**good, **facts})) == expected
+    on_dnc = facts.pop("on_dnc", False)
+    kind = LineKind(facts.pop("kind", "mobile"))
+    assert disposition(Line(kind=kind, **{"in_service": True, **facts}), on_dnc=on_dnc) == expected

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from psycopg import errors
 
 from billing.models import BillingConfig, Charge, PaymentMethod, Validation
@@ -15,12 +17,12 @@ from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice
-from contacts.carriers import LookupFailed
 from contacts.models import Contact, ListContact
 from journeys.models import Enrollment, Journey
 from tests.support import contact, new_account, new_numbers
 from trackly import sql
 from trackly.accounts.models import Account
+from trackly.lookups.models import Lookup
 from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.django_db
@@ -100,7 +102,7 @@ def test_a_deadlock_is_run_again_without_a_trace(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(processing, "_finish", deadlocked)
     summary = run(account, contact("+12025550115", use_validation=True), contact())
     assert (summary["success_count"], summary["error_count"], Charge.objects.count()) == (1, 1, 1)
-    assert stub.asked["validation", "+12025550115"] == 1
+    assert stub.asked("telnyx", "+12025550115") == 1
     assert not victims
 
 
@@ -226,7 +228,7 @@ def test_what_needs_the_network_is_put_off_and_the_rest_is_visible_first(stub: S
     assert (job.status, job.processed) == ("processing", 1)
     assert [row.phone_number for row in Contact.objects.all()] == [quick["phone_number"]]
     assert not settling.settle(job.pk)
-    assert not stub.asked
+    assert not stub.log.outcomes
     assert [part.lane for part in BulkSlice.objects.filter(pk__in=later)] == ["live"]
     for put_off in later:
         processing.process(put_off)
@@ -245,7 +247,7 @@ def test_contacts_of_one_number_are_put_off_together_and_stay_in_order(stub: Stu
     )
     assert summary["success_count"] == 3
     assert ListContact.objects.get().custom_fields == {"a": 3}
-    assert stub.asked["validation", number] == 1
+    assert stub.asked("telnyx", number) == 1
 
 
 @pytest.mark.parametrize(
@@ -285,28 +287,37 @@ def test_voip_is_accepted_by_an_account_that_takes_it_and_known_to_the_next(stub
     takes, _ = new_account(rejects_voip=False)
     rejects, _ = new_account()
     assert run(takes, contact("+12025550101"))["contacts_created"] == 1
-    asked = stub.asked["carrier", "+12025550101"]
+    asked = stub.asked("twilio", "+12025550101")
     assert (
         run(rejects, contact("+12025550101"))["errors"][0]["error"]
         == "Phone number is a rejected VOIP number"
     )
-    assert stub.asked["carrier", "+12025550101"] == asked == 1
+    assert stub.asked("twilio", "+12025550101") == asked == 1
 
 
 def test_nobody_pays_for_a_number_that_is_rejected_anyway(stub: Stub) -> None:
     summary = run(billed(new_account()[0]), contact("+442079460958", use_validation=True))
     assert [entry["code"] for entry in summary["errors"]] == ["not_sendable"]
-    assert not stub.asked
+    assert not stub.log.outcomes
 
 
-def test_an_unverified_number_is_verified_when_its_carrier_answers(
-    stub: Stub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_number_that_nobody_answered_for_is_unverified_and_left_alone_for_a_while(stub: Stub) -> None:
     account, _ = new_account()
-    monkeypatch.setattr("contacts.carriers.sandbox.look_up", _raise_async(LookupFailed))
+    stub.faults.dead = True
     assert run(account, contact("+12025550112"))["contacts_created"] == 1
     assert Contact.objects.get().verified_at is None
-    monkeypatch.undo()
+    stub.faults.dead = False
+    asked = stub.asked("twilio", "+12025550112")
+    assert run(account, contact("+12025550112"))["list_contacts_created"] == 0
+    assert (Contact.objects.get().verified_at, stub.asked("twilio", "+12025550112")) == (None, asked)
+
+
+def test_an_unverified_number_that_is_due_is_verified_with_the_next_batch(stub: Stub) -> None:
+    account, _ = new_account()
+    stub.faults.dead = True
+    run(account, contact("+12025550112"))
+    stub.faults.dead = False
+    Lookup.objects.update(retry_at=timezone.now() - timedelta(hours=1))
     assert run(account, contact("+12025550112"))["list_contacts_created"] == 0
     found = Contact.objects.get()
     assert found.verified_at is not None
@@ -395,13 +406,6 @@ def test_what_became_of_each_contact(before: Any, given: Any, replace: bool, out
 
 def _raise(error: Any) -> Callable[..., Any]:
     def raising(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return raising
-
-
-def _raise_async(error: Any) -> Callable[..., Any]:
-    async def raising(*_: Any, **__: Any) -> Any:
         raise error
 
     return raising

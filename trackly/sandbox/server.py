@@ -1,46 +1,65 @@
 """The stub that the sandbox asks instead of providers: a real HTTP server on the loopback.
 
-`python -m trackly.sandbox.server PORT [ADDRESS]`, on the loopback unless an address is given. Two questions,
-each answered with a small JSON object:
+`python -m trackly.sandbox.server PORT [ADDRESS]`, on the loopback unless an address is given. It speaks as
 
-- `GET /carrier/<number>`: `{"in_service", "line_type", "carrier", "timezone"}`
-- `GET /validation/<number>`: `{"valid", "in_service", "line_type", "carrier", "ported", "on_dnc", "country"}`
+- Twilio Lookup v2: `GET /v2/PhoneNumbers/<number>`, with the table's carrier look-ups;
+- Telnyx Number Lookup: `GET /v2/number_lookup/<number>`, with its paid validations;
+- RealPhoneValidation's DNC Lookup: `POST /rpvWebService/DNCLookup.php`.
 
-404 for a carrier look-up of a number that is not in the table (those come from metadata).
+Numbers that are not in the table are mobiles in service. `PUT /control` with a JSON object of faults.Faults'
+members makes things go wrong, `GET /control` says what was asked how often and what became of it.
 """
 
 import json
 import re
+import socket
+import struct
 import sys
 import threading
-from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from trackly.sandbox.numbers import CARRIER, NUMBERS, TIMEZONE, Number
+from trackly.sandbox import wire
+from trackly.sandbox.faults import Faults, Log
+from trackly.sandbox.numbers import NUMBERS, Number
 
-_PATH = re.compile(r"/(carrier|validation)/(\+[0-9]{2,15})")
+_TWILIO = re.compile(r"/v2/PhoneNumbers/(\+[0-9]{2,15})")
+_TELNYX = re.compile(r"/v2/number_lookup/(\+[0-9]{2,15})")
+_DO_NOT_CALL = "/rpvWebService/DNCLookup.php"
+_SERVICES = {"twilio": wire.twilio, "telnyx": wire.telnyx, "do_not_call": wire.do_not_call}
 HANG_SECONDS = 60
 """How long "never answers" holds the connection: longer than any client waits."""
 
 
 class Stub(ThreadingHTTPServer):
-    """The server, and what it has been asked: `asked[("carrier", "+1…")]`."""
+    """The server: what it has been asked, and what is to go wrong."""
 
     daemon_threads = True
     request_queue_size = 1024
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
-        self.asked: Counter[tuple[str, str]] = Counter()
+        self.log = Log()
+        self.faults = Faults()
         self.stopping = threading.Event()
-        self._lock = threading.Lock()
+        self.at_once = self.most_at_once = 0
+        self._counting = threading.Lock()
         super().__init__((address, port), Handler)
 
-    def count(self, question: str, number: str) -> int:
-        """Note a question; how often it has been asked with this one."""
-        with self._lock:
-            self.asked[question, number] += 1
-            return self.asked[question, number]
+    def asked(self, service: str, number: str) -> int:
+        """How often `service` (twilio, telnyx, do_not_call) was asked about the number."""
+        return self.log.asked(service, number)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that have hung up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    def count(self, change: int) -> None:
+        """A question comes (1) or is answered (-1)."""
+        with self._counting:
+            self.at_once += change
+            self.most_at_once = max(self.at_once, self.most_at_once)
 
     def shutdown(self) -> None:
         self.stopping.set()
@@ -49,59 +68,96 @@ class Stub(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one packet
     server: Stub
 
     def do_GET(self) -> None:
-        match = _PATH.fullmatch(self.path.replace("%2B", "+"))
-        if match is None or (match[1] == "carrier" and match[2] not in NUMBERS):
-            self._answer(404, {"error": "unknown number or path"})
-            return
-        question, asked_for = match.groups()
-        number = NUMBERS.get(asked_for, Number())
-        times = self.server.count(question, asked_for)
-        behaviour = number.carrier_lookup if question == "carrier" else number.validation
-        if behaviour == "hangs":
-            self.server.stopping.wait(HANG_SECONDS)
-            self.close_connection = True
-        elif behaviour == "fails_once" and times % 2:
-            self._answer(503, {"error": "try again"})
-        elif question == "carrier":
-            self._answer(200, _carrier_facts(number))
+        path = unquote(urlsplit(self.path).path)
+        if path == "/control":
+            self._answer(200, self.server.log.as_json())
+        elif match := _TWILIO.fullmatch(path):
+            self._serve("twilio", match[1])
+        elif match := _TELNYX.fullmatch(path):
+            self._serve("telnyx", match[1])
         else:
-            self.server.stopping.wait(number.validation_delay)
-            self._answer(200, _validation_facts(number))
+            self._answer(404, {"error": "unknown path"})
 
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
+    def do_POST(self) -> None:
+        form = parse_qs(self._body().decode())
+        if urlsplit(self.path).path == _DO_NOT_CALL and "phone" in form:
+            self._serve("do_not_call", f"+1{form['phone'][0]}")
+        else:
+            self._answer(404, {"error": "unknown path"})
+
+    def do_PUT(self) -> None:
+        try:
+            self.server.faults = Faults(**json.loads(self._body()))
+        except (TypeError, ValueError) as exc:
+            self._answer(400, {"error": str(exc)})
+        else:
+            self._answer(200, {"ok": True})
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _serve(self, service: str, asked_for: str) -> None:
+        faults = self.server.faults
+        number = NUMBERS.get(asked_for, Number())
+        fault = faults.draw()
+        behaviour = {"twilio": number.carrier_lookup, "telnyx": number.validation}.get(service, "answers")
+        if fault is None and behaviour == "hangs":
+            fault = "timeout"
+        if fault is None and behaviour == "fails_once" and self.server.asked(service, asked_for) % 2 == 0:
+            fault = "500"
+        self.server.log.note(service, asked_for, fault or "ok")
+        self.server.count(1)
+        delay = faults.delay + (number.validation_delay if service == "telnyx" else 0)
+        if delay and fault != "reset":
+            self.server.stopping.wait(delay)
+        self.server.count(-1)
+        status, body = _SERVICES[service](asked_for, number)
+        if fault is None:
+            self._answer(status, body)
+        else:
+            self._fail(service, fault, json.dumps(body).encode())
+
+    def _fail(self, service: str, fault: str, body: bytes) -> None:
+        if fault == "429":
+            headers = {"Retry-After": f"{self.server.faults.retry_after:.0f}"}
+            self._answer(429, wire.error(service, 429), headers)
+        elif fault == "500":
+            self._answer(500, wire.error(service, 500))
+        elif fault == "nonsense":
+            self._send(200, b"<html>\xff\xfe It works!</html>", {})
+        elif fault == "half":
+            self._send(200, body[: len(body) // 2], {}, promised=len(body))
+            self.close_connection = True
+        else:
+            if fault == "timeout":
+                self.server.stopping.wait(HANG_SECONDS)
+            self._reset()
+
+    def _reset(self) -> None:
+        """End the connection without a word: a TCP reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+    def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        self._send(status, json.dumps(body).encode(), headers or {})
+
+    def _send(
+        self, status: int, content: bytes, headers: dict[str, str], *, promised: int | None = None
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(content) if promised is None else promised))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Say nothing: the line would hold the phone number."""
-
-
-def _carrier_facts(number: Number) -> dict[str, Any]:
-    return {
-        "in_service": number.in_service,
-        "line_type": number.line_type,
-        "carrier": CARRIER,
-        "timezone": TIMEZONE,
-    }
-
-
-def _validation_facts(number: Number) -> dict[str, Any]:
-    return {
-        "valid": number.valid,
-        "in_service": number.validated_in_service,
-        "line_type": number.validated_line_type or number.line_type,
-        "carrier": CARRIER,
-        "ported": number.ported,
-        "on_dnc": number.on_dnc,
-        "country": "US",
-    }
 
 
 def main() -> None:

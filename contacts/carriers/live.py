@@ -1,0 +1,39 @@
+"""Carrier facts from providers on the network; asked once per number, and kept (trackly.lookups)."""
+
+from datetime import timedelta
+
+import phonenumbers
+from django.conf import settings
+
+from contacts.carriers import offline
+from contacts.carriers.facts import Facts, facts_of
+from trackly.lookups.models import Kind
+from trackly.lookups.once import Question
+from trackly.lookups.sources import first_answer
+from trackly.outbound import Caller, OutboundError
+
+OFFLINE = "offline"
+
+
+def question() -> Question[Facts]:
+    """What is asked of each number that `needs_network`."""
+    return Question(
+        kind=Kind.CARRIER,
+        ask=_ask,
+        answer=Facts,
+        ttl=timedelta(days=settings.TRACKLY_CARRIER_TTL),
+        pause=timedelta(seconds=settings.TRACKLY_CARRIER_RECHECK),
+    )
+
+
+async def _ask(caller: Caller, phone_number: str) -> Facts:
+    """Ask TRACKLY_CARRIER's sources in order. Raises OutboundError where nobody answers."""
+    names = settings.TRACKLY_CARRIER
+    number = phonenumbers.parse(phone_number)
+    try:
+        line = await first_answer(caller, [name for name in names if name != OFFLINE], phone_number)
+    except OutboundError:
+        if OFFLINE not in names:
+            raise
+        return offline.look_up(number)
+    return facts_of(line, time_zone=offline.time_zone(number))

@@ -1,0 +1,134 @@
+"""The circuit breaker, with a clock of the test's."""
+
+import asyncio
+
+import pytest
+
+from trackly.outbound.breaker import Breaker, CircuitOpen
+
+THRESHOLD, PAUSE = 3, 10.0
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker("provider", threshold=THRESHOLD, pause=PAUSE, clock=clock)
+
+
+async def answer() -> str:
+    return "an answer"
+
+
+def open_it(breaker: Breaker) -> None:
+    for number in range(THRESHOLD):
+        breaker.failed(f"+{number}")
+    assert breaker.is_open
+
+
+def test_it_opens_after_enough_different_subjects_and_then_asks_nobody(breaker: Breaker) -> None:
+    async def run() -> None:
+        for number in range(THRESHOLD - 1):
+            breaker.failed(f"+{number}")
+        assert await breaker.guard(answer) == "an answer"
+        breaker.failed("+9")
+        with pytest.raises(CircuitOpen):
+            await breaker.guard(answer)
+
+    asyncio.run(run())
+
+
+def test_one_subject_that_always_fails_says_nothing_of_the_service(breaker: Breaker) -> None:
+    for _ in range(100):
+        breaker.failed("+1")
+    assert not breaker.is_open
+
+
+def test_an_answer_in_between_begins_the_count_anew(breaker: Breaker) -> None:
+    for number in range(100):
+        breaker.failed(f"+{number}")
+        if number % 2:
+            breaker.answered()
+    assert not breaker.is_open
+
+
+def test_after_the_pause_one_question_is_let_through_and_its_answer_closes_it(
+    breaker: Breaker, clock: Clock
+) -> None:
+    async def run() -> None:
+        open_it(breaker)
+        clock.now = PAUSE - 1
+        with pytest.raises(CircuitOpen):
+            await breaker.guard(answer)
+        clock.now = PAUSE
+        gate = asyncio.Event()
+
+        async def slow() -> str:
+            await gate.wait()
+            breaker.answered()
+            return "late"
+
+        probe = asyncio.create_task(breaker.guard(slow))
+        await asyncio.sleep(0)
+        with pytest.raises(CircuitOpen):  # one is enough
+            await breaker.guard(answer)
+        gate.set()
+        assert await probe == "late"
+        assert not breaker.is_open
+        assert await breaker.guard(answer) == "an answer"
+
+    asyncio.run(run())
+
+
+def test_a_question_that_fails_after_the_pause_opens_it_for_another(breaker: Breaker, clock: Clock) -> None:
+    async def run() -> None:
+        open_it(breaker)
+        clock.now = PAUSE
+
+        async def failing() -> None:
+            breaker.failed("+5")
+            raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            await breaker.guard(failing)
+        clock.now = PAUSE + 1
+        with pytest.raises(CircuitOpen):
+            await breaker.guard(answer)
+        clock.now = 2 * PAUSE
+        assert await breaker.guard(answer) == "an answer"
+
+    asyncio.run(run())
+
+
+def test_what_is_under_way_when_it_opens_ends_at_once(breaker: Breaker) -> None:
+    async def run() -> None:
+        waiting = [asyncio.create_task(breaker.guard(asyncio.Event().wait)) for _ in range(5)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        open_it(breaker)
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(end) for end in ended] == [CircuitOpen] * 5
+
+    asyncio.run(run())
+
+
+def test_a_caller_that_gives_up_is_not_told_of_the_circuit(breaker: Breaker) -> None:
+    async def run() -> None:
+        waiting = asyncio.create_task(breaker.guard(asyncio.Event().wait))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not breaker._tasks
+
+    asyncio.run(run())

@@ -1,0 +1,112 @@
+"""Questions over a real socket, to a stub that is told what to do wrong."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from tests.support import new_number
+from trackly.embedded.home import free_port
+from trackly.embedded.stack import Stack
+from trackly.lookups.line import Line, LineKind
+from trackly.lookups.sources import first_answer, realphonevalidation, telnyx, twilio
+from trackly.outbound import OutboundError, Verdict
+from trackly.outbound.breaker import CircuitOpen
+from trackly.outbound.calling import caller
+from trackly.sandbox.faults import KINDS
+from trackly.sandbox.server import Stub
+
+pytestmark = pytest.mark.usefixtures("servers")
+MOBILE = Line(in_service=True, kind=LineKind.MOBILE, carrier="Sandbox Wireless", country="US")
+
+
+def ask(question: Coroutine[Any, Any, Any]) -> Any:
+    return caller().submit(question).result()
+
+
+@pytest.fixture(autouse=True)
+def _own_redis(servers: Stack, settings: Any) -> None:
+    settings.REDIS_URL = servers.environment["REDIS_URL"]
+
+
+def test_the_stub_speaks_each_providers_language(stub: Stub) -> None:
+    assert ask(twilio.look_up(caller(), new_number())) == MOBILE
+    assert ask(telnyx.look_up(caller(), new_number())) == MOBILE
+    assert ask(telnyx.look_up(caller(), "+12025550114")) == Line(
+        in_service=False, kind=LineKind.MOBILE, carrier="Sandbox Wireless", country="US"
+    )
+    assert ask(telnyx.look_up(caller(), "+12025550115")) == Line(valid=False)
+    assert not ask(twilio.look_up(caller(), "+13105558888")).takes_text
+    assert ask(realphonevalidation.is_on_list(caller(), "+12025550112"))
+    assert not ask(realphonevalidation.is_on_list(caller(), new_number()))
+
+
+def test_nobody_is_asked_for_do_not_call_lists_outside_of_north_america(stub: Stub) -> None:
+    assert not ask(realphonevalidation.is_on_list(caller(), "+447400123456"))
+    assert not stub.log.outcomes
+
+
+@pytest.mark.parametrize("fault", [kind for kind in KINDS if kind != "429"])
+def test_what_always_goes_wrong_is_tried_three_times(stub: Stub, fault: str) -> None:
+    stub.faults.shares = {fault: 1.0}
+    number = new_number()
+    with pytest.raises(OutboundError) as caught:
+        ask(twilio.look_up(caller(), number))
+    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert number not in str(caught.value)
+    assert stub.log.outcomes["twilio", number] == {fault: 3}
+
+
+def test_what_goes_wrong_once_is_answered(stub: Stub) -> None:
+    assert ask(twilio.look_up(caller(), "+12025550103")).kind is LineKind.MOBILE
+    assert stub.log.outcomes["twilio", "+12025550103"] == {"500": 1, "ok": 1}
+
+
+def test_to_be_told_to_wait_is_no_failed_try_and_has_an_end(stub: Stub) -> None:
+    stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 0
+    number = new_number()
+    with pytest.raises(OutboundError, match="less often"):
+        ask(twilio.look_up(caller(), number))
+    assert stub.log.outcomes["twilio", number] == {"429": 6}
+
+
+def test_nobody_waits_for_a_service_that_wants_us_to_wait_for_long(stub: Stub) -> None:
+    stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 3600
+    number = new_number()
+    with pytest.raises(OutboundError, match="less often"):
+        ask(telnyx.look_up(caller(), number))
+    assert stub.asked("telnyx", number) == 1
+
+
+def test_a_dead_service_is_left_alone(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD = 3
+    stub.faults.dead = True
+    for _ in range(3):
+        with pytest.raises(OutboundError):
+            ask(twilio.look_up(caller(), new_number()))
+    number = new_number()
+    with pytest.raises(CircuitOpen):
+        ask(twilio.look_up(caller(), number))
+    assert stub.asked("twilio", number) == 0
+    stub.faults.dead = False
+    assert ask(telnyx.look_up(caller(), number)) == MOBILE  # each service has its own
+
+
+def test_the_next_source_answers_where_the_first_does_not(stub: Stub, settings: Any) -> None:
+    settings.TWILIO_LOOKUPS_URL = f"http://127.0.0.1:{free_port()}"
+    number = new_number()
+    assert ask(first_answer(caller(), ["twilio", "telnyx"], number)) == MOBILE
+    assert stub.asked("telnyx", number) == 1
+    with pytest.raises(OutboundError, match="no answer"):
+        ask(first_answer(caller(), ["twilio"], number))
+    with pytest.raises(OutboundError, match="no source"):
+        ask(first_answer(caller(), [], number))
+
+
+def test_hundreds_are_under_way_at_once(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_LOOKUP_TIMEOUT = 30
+    stub.faults.delay = 0.2
+    way, numbers = caller(), [new_number() for _ in range(200)]
+    asked = [way.submit(twilio.look_up(way, number)) for number in numbers]
+    assert {future.result() for future in asked} == {MOBILE}
+    assert stub.most_at_once > 100

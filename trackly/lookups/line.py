@@ -1,0 +1,54 @@
+"""What a provider says of a number, in words that all of them share."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LineKind(StrEnum):
+    """The kinds of line that phonenumbers, Twilio and Telnyx tell apart."""
+
+    MOBILE = "mobile"
+    LANDLINE = "landline"
+    VOIP = "voip"
+    TOLL_FREE = "toll_free"
+    PREMIUM = "premium"
+    SHARED_COST = "shared_cost"
+    PERSONAL = "personal"
+    PAGER = "pager"
+    UAN = "uan"
+    """A company's number for the whole country."""
+    VOICEMAIL = "voicemail"
+    UNKNOWN = "unknown"
+    """Also "fixed line or mobile": in North America the number alone does not tell."""
+
+
+WITHOUT_TEXT = {
+    LineKind.LANDLINE,
+    LineKind.TOLL_FREE,
+    LineKind.PREMIUM,
+    LineKind.SHARED_COST,
+    LineKind.PAGER,
+    LineKind.UAN,
+    LineKind.VOICEMAIL,
+}
+"""The kinds that can't take a text message (contract, "Carrier validation")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A number, as a provider sees it."""
+
+    valid: bool = True
+    """Whether there is such a number."""
+    in_service: bool | None = None
+    """None: the provider can't tell."""
+    kind: LineKind = LineKind.UNKNOWN
+    carrier: str = ""
+    ported: bool = False
+    country: str = ""
+    """ISO 3166-1, two letters."""
+
+    @property
+    def takes_text(self) -> bool:
+        """Nothing speaks against a text message."""
+        return self.valid and self.in_service is not False and self.kind not in WITHOUT_TEXT

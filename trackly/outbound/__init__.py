@@ -1,0 +1,21 @@
+"""HTTP to services outside: one discipline for all of them."""
+
+from trackly.outbound.calling import Caller, caller, check_status
+from trackly.outbound.errors import OutboundError, TooFast, Verdict
+from trackly.outbound.http import OK, Request, Response, basic
+from trackly.outbound.retry import backoff, retry_after
+
+__all__ = [
+    "OK",
+    "Caller",
+    "OutboundError",
+    "Request",
+    "Response",
+    "TooFast",
+    "Verdict",
+    "backoff",
+    "basic",
+    "caller",
+    "check_status",
+    "retry_after",
+]

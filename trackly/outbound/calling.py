@@ -1,0 +1,162 @@
+"""A process's way out: one event loop in a thread of its own, connections that are used again.
+
+Workers' tasks are plain functions in threads or processes; hundreds of their questions are under way at once
+in one loop, because a coroutine that waits costs a few kilobytes, a thread or greenlet that waits the whole
+apparatus of a task (measured: tests/benchmarks/look_ups.py). Connections, and their TLS, outlive a question.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import aiohttp
+from django.conf import settings
+
+from trackly.outbound.breaker import Breaker
+from trackly.outbound.errors import OutboundError, TooFast, Verdict
+from trackly.outbound.http import OK, TOO_MANY_REQUESTS, Request, Response
+from trackly.outbound.limit import Limit
+from trackly.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff, retry_after
+
+T = TypeVar("T")
+
+
+class Caller:
+    """Asks services, with this product's discipline: time-outs, retries, a shared rate, a circuit breaker."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._services: dict[str, tuple[Breaker, Limit]] = {}
+        self._in_flight = asyncio.Semaphore(settings.TRACKLY_LOOKUPS_IN_FLIGHT)
+        self._session: aiohttp.ClientSession | None = None
+        self._thread = threading.Thread(target=self._loop.run_forever, name="outbound", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run `work` in the loop; from any other thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def ask(self, service: str, subject: str, request: Request, read: Callable[[Response], T]) -> T:
+        """Send `request` until `read` makes an answer of the response.
+
+        At most TRACKLY_LOOKUP_TRIES tries fail, at most five more are told to wait (429). `subject` is what
+        the question is about. `read` raises OutboundError and TooFast; so does this, but for TooFast.
+        """
+        breaker, limit = self._service(service)
+
+        async def work() -> T:
+            failed = waited = 0
+            while True:
+                await limit.turn()
+                try:
+                    answer = await self._try(request, read)
+                except TooFast as exc:
+                    waited += 1
+                    seconds = backoff(waited + 2) if exc.after is None else exc.after
+                    if waited > MOST_WAITS or seconds > LONGEST_WAIT:
+                        raise OutboundError("asks to be asked less often", Verdict.TRY_AGAIN) from exc
+                    await limit.pause(seconds)
+                except OutboundError as exc:
+                    if exc.verdict is Verdict.NOT_THIS:
+                        breaker.answered()
+                        raise
+                    breaker.failed(subject)
+                    failed += 1
+                    used_up = failed >= settings.TRACKLY_LOOKUP_TRIES
+                    if exc.verdict is Verdict.NOT_US or used_up or breaker.is_open:
+                        raise
+                    await asyncio.sleep(backoff(failed))
+                else:
+                    breaker.answered()
+                    return answer
+
+        return await breaker.guard(work)
+
+    async def _try(self, request: Request, read: Callable[[Response], T]) -> T:
+        async with self._in_flight:
+            try:
+                async with asyncio.timeout(settings.TRACKLY_LOOKUP_TIMEOUT):
+                    response = await self._send(request)
+            except (aiohttp.ClientError, TimeoutError) as exc:
+                # Not `from exc`: its message names the URL, and so the number.
+                raise OutboundError(f"no answer: {type(exc).__name__}", Verdict.TRY_AGAIN) from None
+        return read(response)
+
+    async def _send(self, request: Request) -> Response:
+        if self._session is None:
+            self._session = session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),  # the semaphore is the limit
+                timeout=aiohttp.ClientTimeout(total=None),  # each try has one as a whole
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # The sandbox is on the loopback, where no proxy must get to see a number.
+                trust_env=not settings.TRACKLY_SANDBOX,
+            )
+            # aiohttp would send a request a second time by itself if a connection breaks: we count tries.
+            session._retry_connection = False
+        sent = self._session.request(
+            request.method,
+            request.url,
+            params=request.params,
+            headers=request.headers,
+            data=request.form,
+            allow_redirects=False,  # no provider of ours redirects; credentials go nowhere else
+        )
+        async with sent as got:
+            return Response(status=got.status, content=await got.read(), headers=got.headers)
+
+    def _service(self, name: str) -> tuple[Breaker, Limit]:
+        if name not in self._services:
+            breaker = Breaker(
+                name, threshold=settings.TRACKLY_BREAKER_THRESHOLD, pause=settings.TRACKLY_BREAKER_PAUSE
+            )
+            self._services[name] = breaker, Limit(name, rate=settings.TRACKLY_RATES[name])
+        return self._services[name]
+
+    def close(self) -> None:
+        """End the loop and its connections."""
+
+        async def end() -> None:
+            if self._session is not None:
+                await self._session.close()
+            for _, limit in self._services.values():
+                await limit.close()
+
+        self.submit(end()).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def check_status(response: Response) -> None:
+    """What a status says where the service's own error codes say nothing. Raises OutboundError, TooFast."""
+    status = response.status
+    if status == OK:
+        return
+    if status == TOO_MANY_REQUESTS:
+        raise TooFast(retry_after(response.headers.get("Retry-After")))
+    transient = status in (408, 425) or status >= 500  # noqa: PLR2004 - RFC 9110, RFC 8470
+    raise OutboundError(f"answered {status}", Verdict.TRY_AGAIN if transient else Verdict.NOT_US)
+
+
+_callers: dict[int, Caller] = {}
+_making = threading.Lock()
+
+
+def caller() -> Caller:
+    """The caller of this process; a fork has its own."""
+    with _making:
+        if os.getpid() not in _callers:
+            _callers.clear()  # of a parent: its thread is not here
+            _callers[os.getpid()] = Caller()
+        return _callers[os.getpid()]
+
+
+def forget() -> None:
+    """End this process's caller; the next question makes a new one, with the settings of then."""
+    with _making:
+        for made in _callers.values():
+            made.close()
+        _callers.clear()

@@ -1,0 +1,31 @@
+"""What can become of a question to a service outside, other than an answer."""
+
+from enum import Enum
+
+
+class Verdict(Enum):
+    """What an error says of asking again."""
+
+    TRY_AGAIN = "worth another try"
+    """The service, or the way to it, is in trouble."""
+    NOT_THIS = "this question can't be answered"
+    """The service works; to this question it has no answer, today or tomorrow."""
+    NOT_US = "we are refused"
+    """Credentials, permissions, quota: nothing that we ask is answered before somebody mends that."""
+
+
+class OutboundError(Exception):
+    """The service gave no usable answer. The message names no URL: that holds a phone number."""
+
+    def __init__(self, message: str, verdict: Verdict) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
+class TooFast(Exception):
+    """The service asks to be asked less often (HTTP 429): a wait, not a failed try."""
+
+    def __init__(self, after: float | None = None) -> None:
+        super().__init__("too many requests")
+        self.after = after
+        """Seconds to wait, if the service said so."""
