@@ -14,7 +14,7 @@ from trackly.lookups.once import Question
 from trackly.lookups.sources import first_answer, realphonevalidation
 from trackly.outbound import Caller
 
-_KEPT = timedelta(days=1)
+KEPT = timedelta(days=1)
 """For how long an answer waits to be paid for: a slice that was killed before it committed runs again."""
 _PAUSE = timedelta(seconds=5)
 """So long after a question that nobody answered `provider_error` is answered without asking."""
@@ -71,7 +71,7 @@ def look_up(account_id: int, phone_numbers: Iterable[str], *, keep: Callable[[],
     make us pay the provider again. Call it outside of transactions; `keep` is called every few seconds.
     """
     question = Question(
-        kind=Kind.VALIDATION, scope=account_id, ask=_ask, answer=Finding, ttl=_KEPT, pause=_PAUSE
+        kind=Kind.VALIDATION, scope=account_id, ask=_ask, answer=Finding, ttl=KEPT, pause=_PAUSE
     )
     return question.answers(phone_numbers, keep=keep)
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from contacts.models import Contact, ListContact, SendingList
 from trackly.api.admin import ReadOnlyAdmin, TableAdmin
+from trackly.lookups.models import Kind, Lookup
 
 
 @admin.register(SendingList)
@@ -42,6 +43,18 @@ class ContactAdmin(ReadOnlyAdmin):
     list_filter = ("line_type", "can_receive")
     search_fields = ("phone_number__startswith",)
     ordering = ("-id",)
+    readonly_fields = ("look_up",)
+
+    @admin.display(description="carrier look-up")
+    def look_up(self, contact: Contact) -> str:
+        """Where the facts stand: how old they are, or when the carrier is asked again."""
+        asked = Lookup.objects.filter(
+            kind=Kind.CARRIER, phone_number=contact.phone_number, retry_at__isnull=False
+        ).first()
+        if asked is not None:
+            when = f"{asked.retry_at:%Y-%m-%d %H:%M:%S} UTC"
+            return f"nobody answered ({asked.failures} times); asked again after {when}"
+        return "answered" if contact.verified_at else "not asked yet"
 
 
 @admin.register(ListContact)

@@ -409,3 +409,36 @@ def _raise(error: Any) -> Callable[..., Any]:
         raise error
 
     return raising
+
+
+def test_a_verified_number_is_looked_up_again_when_its_answer_has_grown_old(stub: Stub) -> None:
+    account, _ = new_account()
+    run(account, contact("+12025550112"))
+    old = timezone.now() - timedelta(days=91)
+    Contact.objects.update(verified_at=old, carrier="Before")
+    Lookup.objects.update(answered_at=old)
+    run(account, contact("+12025550112"))
+    assert stub.asked("twilio", "+12025550112") == 2
+    found = Contact.objects.get()
+    assert (found.carrier, found.verified_at is not None and found.verified_at > old) == (
+        "Sandbox Wireless",
+        True,
+    )
+
+
+def test_an_answer_that_was_paid_for_outlives_the_worker_that_got_it(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = billed(new_account()[0])
+    [number] = new_numbers(1)
+    job, [slice_id] = accept_batch(account, contact(number, use_validation=True))
+    [live] = processing.process(slice_id)
+    monkeypatch.setattr(processing, "_take_effect", _raise(RuntimeError("killed before the commit")))
+    with pytest.raises(RuntimeError):
+        processing.process(live)
+    assert (Charge.objects.count(), Validation.objects.count()) == (0, 0)
+    monkeypatch.undo()
+    processing.process(live)
+    assert settling.settle(job.pk)
+    assert stub.asked("telnyx", number) == 1
+    assert Charge.objects.get().validation.phone_number == number

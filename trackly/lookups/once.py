@@ -51,6 +51,13 @@ FROM lookups_lookup
 WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
     AND (answered_at >= now() - %(ttl)s OR retry_at >= now())
 """
+_FORGET = """
+DELETE FROM lookups_lookup WHERE id IN (
+    SELECT id FROM lookups_lookup WHERE answered_at < now() - %(ttl)s AND kind = %(kind)s
+    ORDER BY answered_at LIMIT %(at_once)s
+)
+"""
+_AT_ONCE = 10_000
 _ANSWERED = """
 UPDATE lookups_lookup AS lookup
 SET answer = input.answer, answered_at = now(), failures = 0, retry_at = NULL, claimed_until = NULL
@@ -63,6 +70,12 @@ SET failures = failures + 1, claimed_until = NULL,
     retry_at = now() + LEAST(%(longest)s, %(pause)s * 2 ^ LEAST(failures, 30))
 WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
 """
+
+
+def forget(kind: Kind, ttl: timedelta) -> None:
+    """Delete answers of a kind that are older than `ttl`: ten thousand at most."""
+    parameters = {"kind": kind, "ttl": ttl, "at_once": _AT_ONCE}
+    sql.in_transaction(lambda: sql.rows(_FORGET, parameters))
 
 
 @dataclass

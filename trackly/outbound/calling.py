@@ -1,8 +1,9 @@
 """A process's way out: one event loop in a thread of its own, connections that are used again.
 
 Workers' tasks are plain functions in threads or processes; hundreds of their questions are under way at once
-in one loop, because a coroutine that waits costs a few kilobytes, a thread or greenlet that waits the whole
-apparatus of a task (measured: tests/benchmarks/look_ups.py). Connections, and their TLS, outlive a question.
+in one loop. A question costs it less CPU than a thread or a greenlet would (tests/benchmarks/look_ups.py),
+and a worker needs a thread, a task and a database connection per slice, not per number. Connections, and
+their TLS, outlive a question.
 """
 
 import asyncio
