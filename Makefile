@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up servers test fuzz format lint types lock clean
+.PHONY: help demo up servers test kill fuzz format lint types lock clean
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -18,6 +18,9 @@ servers: .venv/runtime.stamp ## PostgreSQL, Redis and the stub alone, for `manag
 
 test: .venv/dev.stamp ## the whole test suite
 	@$(BIN)/python -m pytest
+
+kill: .venv/dev.stamp ## processes killed before every single line that they run
+	@KILL_STRIDE=1 $(BIN)/python -m pytest tests/billing/test_killed.py tests/billing/test_invoices.py
 
 fuzz: .venv/dev.stamp ## schemathesis, at length
 	@SCHEMATHESIS_CASES=200 $(BIN)/python -m pytest tests/contract/test_description.py

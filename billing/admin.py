@@ -1,16 +1,39 @@
-"""Billing states, results of paid validation and the ledger, for people."""
+"""Billing states, results of paid validation, the ledger and invoices, for people."""
 
-from django.contrib import admin
+import json
+import secrets
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
 from unfold.admin import TabularInline
+from unfold.decorators import action
 
-from billing.models import BillingConfig, Charge, PaymentMethod, Validation
+from billing import ledger, months, payments, usage
+from billing.models import (
+    BillingConfig,
+    EntryKind,
+    Invoice,
+    LedgerEntry,
+    PaymentMethod,
+    StripeEvent,
+    Validation,
+    dollars,
+)
 from trackly.api.admin import ReadOnlyAdmin, TableAdmin
+
+MONTHS_SHOWN = 12
 
 
 class PaymentMethodInline(TabularInline):  # type: ignore[misc] # unfold ships no types
     model = PaymentMethod
     extra = 0
-    readonly_fields = ("created_at",)
+    readonly_fields = ("stripe_id", "created_at")
 
 
 @admin.register(BillingConfig)
@@ -20,8 +43,54 @@ class BillingConfigAdmin(TableAdmin):
     list_select_related = ("account",)
     search_fields = ("account__name",)
     autocomplete_fields = ("account",)
-    readonly_fields = ("created_at",)
+    readonly_fields = ("stripe_customer_id", "created_at")
     inlines = (PaymentMethodInline,)
+    actions_detail = ("set_up_payment",)
+    change_form_outer_after_template = "billing/usage.html"
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        config = BillingConfig.objects.filter(pk=object_id).first() if object_id else None
+        context = {**(extra_context or {}), **(_usage(config.account_id) if config else {})}
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return response
+
+    @action(  # type: ignore[untyped-decorator]
+        description="Link to give a card", url_path="set-up-payment", permissions=["change"]
+    )
+    def set_up_payment(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """A link to Stripe for the customer; card data never comes here."""
+        config = BillingConfig.objects.select_related("account").get(pk=object_id)
+        back = request.build_absolute_uri(reverse("payment-method-registered"))
+        try:
+            url = payments.setup_url(config, return_to=back, once=secrets.token_hex(8))
+        except payments.PaymentsError as exc:
+            messages.error(request, f"Stripe gave no link: {exc}")
+        else:
+            messages.success(request, f"For the customer, to give Stripe a card: {url}")
+        return HttpResponseRedirect(reverse("admin:billing_billingconfig_change", args=[object_id]))
+
+
+def _usage(account_id: int) -> dict[str, Any]:
+    """A chart and a table of the last twelve months."""
+    shown = usage.of_months(account_id, months.last(MONTHS_SHOWN, months.month_of(timezone.now())))
+    labels = [f"{month.month:%Y-%m}" for month in shown]
+    series = {"label": "Dollars", "data": [month.micro_dollars / 1_000_000 for month in shown]}
+    return {
+        "chart": json.dumps({"labels": labels, "datasets": [series]}),
+        "usage": {
+            "headers": ["Month", "Validations", "From memory", "Cost"],
+            "rows": [
+                [f"{m.month:%Y-%m}", m.validations, m.cached, dollars(m.micro_dollars)]
+                for m in reversed(shown)
+            ],
+        },
+    }
 
 
 @admin.register(Validation)
@@ -33,13 +102,77 @@ class ValidationAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
-@admin.register(Charge)
-class ChargeAdmin(ReadOnlyAdmin):
-    list_display = ("account", "validation", "dollars", "created_at")
-    list_select_related = ("account", "validation")
-    search_fields = ("validation__phone_number__startswith",)
+class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at run time
+    """What is written by hand: an amount up or down, and why."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if not cleaned.get("reason"):
+            self.add_error("reason", "Say why.")
+        if cleaned.get("micro_dollars") == 0:
+            self.add_error("micro_dollars", "An adjustment of nothing is none.")
+        return cleaned
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(TableAdmin):
+    """Append-only: what is wrong is taken back by another entry."""
+
+    form = AdjustmentForm
+    list_display = ("account", "kind", "amount", "validation", "reason", "created_by", "created_at")
+    list_filter = ("kind",)
+    list_select_related = ("account", "validation", "created_by")
+    search_fields = ("validation__phone_number__startswith", "account__name")
     ordering = ("-id",)
+    fields = ("account", "micro_dollars", "reason")
+    autocomplete_fields = ("account",)
+    actions = ("refund",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def save_model(self, request: HttpRequest, obj: LedgerEntry, form: Any, change: Any) -> None:
+        obj.kind, obj.created_by = EntryKind.ADJUSTMENT, _user(request)
+        super().save_model(request, obj, form, change)
 
     @admin.display(ordering="micro_dollars")
-    def dollars(self, charge: Charge) -> str:
-        return str(charge)
+    def amount(self, entry: LedgerEntry) -> str:
+        return str(entry)
+
+    @admin.action(description="Refund", permissions=["add"])
+    def refund(self, request: HttpRequest, chosen: QuerySet[LedgerEntry]) -> None:
+        for entry in chosen:
+            try:
+                ledger.refund(entry, reason="By hand, in the admin", by=_user(request))
+            except ValueError as exc:
+                messages.error(request, f"{entry}, {entry.created_at:%Y-%m-%d}: {exc}")
+            else:
+                messages.success(request, f"{entry}, {entry.created_at:%Y-%m-%d}: refunded.")
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
+    return request.user
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = ("account", "month", "status", "dollars", "next_attempt_at", "paid_at", "stripe_id")
+    list_filter = ("status",)
+    list_select_related = ("account",)
+    search_fields = ("account__name", "stripe_id")
+    ordering = ("-month", "-id")
+
+    @admin.display(ordering="cents")
+    def dollars(self, invoice: Invoice) -> str:
+        return f"${invoice.cents / 100:.2f}"
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(ReadOnlyAdmin):
+    list_display = ("stripe_id", "type", "object_id", "created_at", "received_at")
+    search_fields = ("stripe_id", "object_id")
+    ordering = ("-id",)

@@ -4,7 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from billing.models import Disposition
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from billing import months
+from billing.models import CachedUse, Disposition, EntryKind, LedgerEntry
 from billing.validation import Finding
 from trackly import sql
 from trackly.api import json
@@ -32,8 +37,8 @@ WITH stored AS (
     ON CONFLICT ON CONSTRAINT validation_once DO NOTHING
     RETURNING id, phone_number
 ), charged AS (
-    INSERT INTO billing_charge (account_id, validation_id, micro_dollars, created_at)
-    SELECT %(account)s, id, %(price)s, now() FROM stored
+    INSERT INTO billing_ledgerentry (account_id, kind, validation_id, micro_dollars, reason, created_at)
+    SELECT %(account)s, 'charge', id, %(price)s, '', now() FROM stored
 )
 SELECT phone_number FROM stored
 """  # noqa: S608 - constants
@@ -59,6 +64,31 @@ def record(account_id: int, findings: Mapping[str, Finding]) -> set[str]:
     values = [{"phone_number": number, **asdict(finding)} for number, finding in findings.items()]
     parameters = {"account": account_id, "rows": json.encode(values).decode(), "price": MICRO_DOLLARS}
     return {row["phone_number"] for row in sql.rows(_RECORD, parameters)}
+
+
+def note_cached(account_id: int, count: int) -> None:
+    """So many validations were answered from memory. Call it inside the transaction that answers them."""
+    if count:
+        month = months.month_of(timezone.now())
+        CachedUse.objects.create(account_id=account_id, month=month, count=count)
+
+
+def refund(entry: LedgerEntry, *, reason: str, by: User | None) -> LedgerEntry:
+    """Take a charge back. Raises ValueError for what is no charge, or has been taken back already."""
+    if entry.kind != EntryKind.CHARGE:
+        raise ValueError("Only a charge can be refunded.")
+    try:
+        with transaction.atomic():
+            return LedgerEntry.objects.create(
+                account_id=entry.account_id,
+                kind=EntryKind.REFUND,
+                micro_dollars=-entry.micro_dollars,
+                reverses=entry,
+                reason=reason,
+                created_by=by,
+            )
+    except IntegrityError as exc:
+        raise ValueError("This charge has been refunded already.") from exc
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:

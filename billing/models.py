@@ -1,5 +1,6 @@
 """Who may be billed, what a paid validation found, and what it cost."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -21,6 +22,7 @@ class BillingConfig(models.Model):
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="billing")
     status = models.CharField(max_length=16, choices=BillingStatus, default=BillingStatus.ACTIVE)
+    stripe_customer_id = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -38,6 +40,7 @@ class PaymentMethod(models.Model):
     billing = models.ForeignKey(BillingConfig, on_delete=models.CASCADE, related_name="payment_methods")
     brand = models.CharField(max_length=32)
     last_four = models.CharField(max_length=4)
+    stripe_id = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     detached_at = models.DateTimeField(null=True, blank=True, help_text="Set: no longer usable.")
 
@@ -86,16 +89,172 @@ class Validation(models.Model):
         return f"{self.phone_number}: {self.disposition}"
 
 
-class Charge(models.Model):
-    """A line of the ledger: appended with the validation that it pays for, never changed."""
+class EntryKind(models.TextChoices):
+    CHARGE = "charge"
+    """A paid validation; committed with its result."""
+    REFUND = "refund"
+    """Takes a charge back, whole."""
+    ADJUSTMENT = "adjustment"
+    """By hand, up or down, with a reason."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="charges", db_index=False)
-    validation = models.OneToOneField(Validation, on_delete=models.PROTECT, related_name="charge")
-    micro_dollars = models.BigIntegerField(help_text="Millionths of a dollar.")
+
+class LedgerEntry(models.Model):
+    """A line of the ledger: what an account owes, and for what. Appended, never changed (a trigger refuses).
+
+    A charge is stored by the statement that stores the validation it pays for (billing.ledger), so there is
+    one if and only if there is the other; `validation_once` makes both once per account and number.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="ledger", db_index=False)
+    kind = models.CharField(max_length=16, choices=EntryKind, default=EntryKind.CHARGE)
+    micro_dollars = models.BigIntegerField(help_text="Millionths of a dollar; positive: the account owes it.")
+    validation = models.OneToOneField(
+        Validation, on_delete=models.PROTECT, related_name="charge", null=True, blank=True
+    )
+    reverses = models.OneToOneField(
+        "self", on_delete=models.PROTECT, related_name="refund", null=True, blank=True
+    )
+    reason = models.CharField(max_length=200, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        indexes = [models.Index("account", "created_at", name="charge_of_month")]
+        verbose_name_plural = "ledger entries"
+        indexes = [
+            models.Index("account", "created_at", name="ledger_of_month"),
+            models.Index("created_at", name="ledger_by_time"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    kind=EntryKind.CHARGE,
+                    validation__isnull=False,
+                    reverses__isnull=True,
+                    micro_dollars__gt=0,
+                )
+                | (
+                    Q(
+                        kind=EntryKind.REFUND,
+                        validation__isnull=True,
+                        reverses__isnull=False,
+                        micro_dollars__lt=0,
+                    )
+                    & ~Q(reason="")
+                )
+                | (
+                    Q(kind=EntryKind.ADJUSTMENT, validation__isnull=True, reverses__isnull=True)
+                    & ~Q(micro_dollars=0)
+                    & ~Q(reason="")
+                ),
+                name="ledger_entry_is_for_something",
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"${self.micro_dollars / 1_000_000:.6f}"
+        return dollars(self.micro_dollars)
+
+
+class CachedUse(models.Model):
+    """Validations that were answered from memory, for nothing: what a slice had of them.
+
+    Appended in the slice's transaction, one row each; added up by the sweep (billing.usage).
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    month = models.DateField(help_text="Its first day, UTC.")
+    count = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index("account", "month", name="cached_use_of_month")]
+
+    def __str__(self) -> str:
+        return f"{self.count} in {self.month:%Y-%m}"
+
+
+class ClosedMonth(models.Model):
+    """A month whose invoices were all made; made with them, in one transaction."""
+
+    month = models.DateField(unique=True, help_text="Its first day, UTC.")
+    closed_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class InvoiceStatus(models.TextChoices):
+    PENDING = "pending"
+    """To be brought to Stripe, or half there."""
+    PAID = "paid"
+    """For good."""
+    FAILED = "failed"
+    """Could not be paid; Stripe tries again on its own schedule."""
+    VOID = "void"
+    """Given up by hand, at Stripe. For good."""
+    CARRIED = "carried"
+    """Too little to be collected (Stripe takes no less than 50 cents): part of the next one."""
+
+
+class Invoice(models.Model):
+    """What an account owes for a month: one per account and month, ever.
+
+    ```
+    carried        pending ──► paid
+                      │         ▲
+                      └──► failed ──► void (also from pending)
+    ```
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invoices", db_index=False)
+    month = models.DateField(help_text="Its first day, UTC.")
+    micro_dollars = models.BigIntegerField(help_text="The month's ledger, added up.")
+    carried_in = models.BigIntegerField(default=0, help_text="What the one before left, in millionths.")
+    cents = models.IntegerField(help_text="What is collected; the rest is carried on.")
+    status = models.CharField(max_length=16, choices=InvoiceStatus, default=InvoiceStatus.PENDING)
+    stripe_id = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, help_text="Until when somebody is bringing it to Stripe.")
+    next_attempt_at = models.DateTimeField(
+        null=True, blank=True, help_text="Stripe's next one, after a failed."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    paid_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "month"], name="invoice_once"),
+            models.CheckConstraint(condition=Q(status__in=InvoiceStatus.values), name="invoice_status_known"),
+            models.CheckConstraint(
+                condition=Q(status=InvoiceStatus.PAID, paid_at__isnull=False)
+                | (~Q(status=InvoiceStatus.PAID) & Q(paid_at__isnull=True)),
+                name="invoice_paid_iff_paid_at",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=InvoiceStatus.CARRIED, cents=0)
+                | (~Q(status=InvoiceStatus.CARRIED) & Q(cents__gt=0)),
+                name="invoice_carried_iff_nothing_collected",
+            ),
+        ]
+        indexes = [models.Index("status", condition=Q(status="pending"), name="invoice_pending")]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}: ${self.cents / 100:.2f}"
+
+
+class StripeEvent(models.Model):
+    """A webhook that has taken effect: the same one again does nothing."""
+
+    stripe_id = models.CharField(max_length=64, unique=True)
+    type = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=64, blank=True, db_index=True, help_text="What it is about.")
+    created_at = models.DateTimeField(help_text="By Stripe's clock.")
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.stripe_id}"
+
+
+def dollars(micro_dollars: int) -> str:
+    """An amount of money for people, with all its digits."""
+    sign = "-" if micro_dollars < 0 else ""
+    return f"{sign}${abs(micro_dollars) // 1_000_000}.{abs(micro_dollars) % 1_000_000:06d}"

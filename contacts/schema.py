@@ -13,6 +13,7 @@ EXAMPLES: dict[str, Any] = json.loads((settings.BASE_DIR / "trackly/api/examples
 
 _E164: Schema = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$", "examples": ["+14155559876"]}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
+_MONTH: Schema = {"type": "string", "pattern": "^[1-9][0-9]{3}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _CODES = [
     *("invalid_contact", "payload_too_large", "missing_phone_number", "missing_list_number", "invalid_phone"),
@@ -217,6 +218,19 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Unsubscribed": _object({"success": {"const": True}, "unsubscribed": {"type": "boolean"}}),
     "List": _object(_LIST),
+    "Usage": _object(
+        {
+            "month": _MONTH,
+            "validations": {**_COUNT, "description": "Results that were paid for."},
+            "cached": {**_COUNT, "description": "Results that were known already, and cost nothing."},
+            "cost": {
+                "type": "string",
+                "pattern": r"^-?[0-9]+\.[0-9]{6}$",
+                "description": "In dollars; refunds and adjustments are in it.",
+                "examples": ["0.120000"],
+            },
+        }
+    ),
 }
 
 
@@ -322,6 +336,15 @@ one_list = extend_schema(
         RETRY_AFTER,
     ],
     responses=answers({200: OpenApiResponse(ref("List"))}, 404),
+)
+usage = extend_schema(
+    operation_id="get_usage",
+    summary="What the account's paid validations of a month come to",
+    parameters=[
+        OpenApiParameter("month", _MONTH, description="A month of UTC; by default this one."),
+        RETRY_AFTER,
+    ],
+    responses=answers({200: OpenApiResponse(ref("Usage"))}, 400),
 )
 jobs = extend_schema(
     operation_id="list_jobs",

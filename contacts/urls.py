@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from billing.views import UsageView
 from contacts import views
 from contacts.bulk import views as bulk
 
@@ -16,5 +17,6 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/retry", bulk.JobRetryView.as_view()),
     path("jobs/<uuid:job_id>/cancel", bulk.JobCancelView.as_view()),
     re_path(r"^lists/(?P<list_id>[0-9]{1,18})$", views.ListView.as_view()),
+    path("usage", UsageView.as_view()),
     path("lists", views.ListsView.as_view()),
 ]

@@ -182,7 +182,7 @@ def live_stack(
         TWILIO_LOOKUPS_URL="{stub}",
         TELNYX_URL="{stub}",
         NO_PROXY="127.0.0.1",
-        TRACKLY_LOOKUP_TIMEOUT="2",
+        TRACKLY_LOOKUP_TIMEOUT="5",
         TRACKLY_CARRIER_RECHECK="1",
         TRACKLY_BREAKER_PAUSE="1",
         TRACKLY_MAX_WAIT="60",
@@ -200,7 +200,7 @@ def any_stack(request: pytest.FixtureRequest) -> RunningStack:
 def stub(settings: Any) -> Iterator[Stub]:
     """The sandbox's stub, for tests that run a slice in this process; settings point at it."""
     server = Stub(0)
-    for name in ("TWILIO_LOOKUPS_URL", "TELNYX_URL", "REALPHONEVALIDATION_URL"):
+    for name in ("TWILIO_LOOKUPS_URL", "TELNYX_URL", "REALPHONEVALIDATION_URL", "STRIPE_URL"):
         setattr(settings, name, f"http://127.0.0.1:{server.server_port}")
     settings.TRACKLY_LOOKUP_TIMEOUT = 0.3
     forget()  # what others have learned of the providers

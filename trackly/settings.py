@@ -90,7 +90,14 @@ TRACKLY_LOOKUPS_IN_FLIGHT = env.int("TRACKLY_LOOKUPS_IN_FLIGHT", default=256)
 TRACKLY_BREAKER_THRESHOLD = env.int("TRACKLY_BREAKER_THRESHOLD", default=10)
 TRACKLY_BREAKER_PAUSE = env.float("TRACKLY_BREAKER_PAUSE", default=15.0)
 
+# --- Stripe (billing/payments.py) ---------------------------------------------------------------------
+
+STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
+STRIPE_URL = env.str("STRIPE_URL", default="https://api.stripe.com")
+
 _CREDENTIALS = {
+    "stripe": ["STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"],
     "twilio": ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"],
     "telnyx": ["TELNYX_API_KEY"],
     "realphonevalidation": ["REALPHONEVALIDATION_TOKEN"],
@@ -103,6 +110,7 @@ if TRACKLY_SANDBOX:
     # The very clients of production, at the stub; numbers that are not in its table are not asked about.
     TRACKLY_CARRIER, TRACKLY_VALIDATION, TRACKLY_DO_NOT_CALL = ["twilio"], ["telnyx"], "realphonevalidation"
     TWILIO_LOOKUPS_URL = TELNYX_URL = REALPHONEVALIDATION_URL = TRACKLY_SANDBOX_URL
+    STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, STRIPE_URL = "sk_sandbox", "whsec_sandbox", TRACKLY_SANDBOX_URL
     TWILIO_ACCOUNT_SID = TWILIO_AUTH_TOKEN = TELNYX_API_KEY = REALPHONEVALIDATION_TOKEN = "sandbox"  # noqa: S105
     TRACKLY_RATES = dict.fromkeys(TRACKLY_RATES, 0.0)
 
@@ -117,6 +125,10 @@ for _name, (_chosen, _possible) in _KNOWN_SOURCES.items():
             raise ImproperlyConfigured(f"{_name} names {_source!r}; there are {', '.join(_possible)}.")
         if _missing := [name for name in _CREDENTIALS.get(_source, []) if not globals()[name]]:
             raise ImproperlyConfigured(f"{_name} names {_source}, but {', '.join(_missing)} is not set.")
+if STRIPE_API_KEY and not STRIPE_WEBHOOK_SECRET:
+    raise ImproperlyConfigured(
+        "STRIPE_API_KEY is set, but STRIPE_WEBHOOK_SECRET is not: payments would go unheard."
+    )
 if not TRACKLY_CARRIER or "offline" in TRACKLY_CARRIER[:-1]:
     raise ImproperlyConfigured("TRACKLY_CARRIER must name a source, and `offline` only as its last one.")
 
@@ -255,6 +267,7 @@ CELERY_TASK_ROUTES = {
     "contacts.bulk.tasks.settle": {"queue": "settle"},
     "contacts.bulk.tasks.sweep": {"queue": "settle"},
     "contacts.tasks.look_up_again": {"queue": "live"},
+    "billing.tasks.month_end": {"queue": "live"},
 }
 # A worker without `-Q` takes all queues, the short ones first.
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"settle": {}, "ingest": {}, "live": {}}
@@ -287,6 +300,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "options": {"expires": 10}},
+    "month-end": {"task": "billing.tasks.month_end", "schedule": 600.0, "options": {"expires": 600}},
 }
 
 # --- Logs -------------------------------------------------------------------------------------------
@@ -324,6 +338,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "aiohttp": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
     },
 }
 structlog.configure(

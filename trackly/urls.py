@@ -5,6 +5,8 @@ from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
+from billing import webhooks
+from billing.views import registered
 from trackly.api import errors, health, schema
 
 urlpatterns = [
@@ -14,6 +16,8 @@ urlpatterns = [
     re_path(r"^api(?:/|$)", csrf_exempt(errors.no_such_path)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("webhooks/stripe", webhooks.receive),
+    path("payment-method-registered", registered, name="payment-method-registered"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]

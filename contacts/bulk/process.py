@@ -197,6 +197,9 @@ def _take_effect(
     # Somebody else paid for these meanwhile; what is stored counts, not what we were told.
     known.update(ledger.known(taken.account_id, found.new_validations.keys() - charged))
     checks.reject_invalid(entries, replace(found, validations=known), charged)
+    ledger.note_cached(
+        taken.account_id, sum(bool(entry.validation and entry.validation["cached"]) for entry in entries)
+    )
     counts, opted_out = write(entries, found, accepted_at=taken.accepted_at)
     _finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
     job = BulkJob(pk=taken.job_id)

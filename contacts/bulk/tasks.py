@@ -10,6 +10,7 @@ import structlog
 from celery import Task, chord, shared_task
 from django.db import transaction
 
+from billing import usage
 from contacts import tally
 from contacts.bulk import process as processing
 from contacts.bulk import recover
@@ -86,3 +87,4 @@ def sweep() -> None:
         except Exception as exc:
             logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
     tally.add_up()
+    usage.add_up()

@@ -11,7 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from psycopg import errors
 
-from billing.models import BillingConfig, Charge, PaymentMethod, Validation
+from billing import ledger
+from billing.models import BillingConfig, Disposition, LedgerEntry, PaymentMethod, Validation
+from billing.validation import Finding
 from contacts.bulk import checks
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
@@ -101,7 +103,7 @@ def test_a_deadlock_is_run_again_without_a_trace(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(processing, "_finish", deadlocked)
     summary = run(account, contact("+12025550115", use_validation=True), contact())
-    assert (summary["success_count"], summary["error_count"], Charge.objects.count()) == (1, 1, 1)
+    assert (summary["success_count"], summary["error_count"], LedgerEntry.objects.count()) == (1, 1, 1)
     assert stub.asked("telnyx", "+12025550115") == 1
     assert not victims
 
@@ -274,7 +276,7 @@ def test_the_sandboxs_numbers_behave_as_its_table_says(
     assert [entry["code"] for entry in summary["errors"]] == ([code] if code else [])
     found = Validation.objects.first()
     assert (found.disposition if found else None) == disposition
-    assert Charge.objects.count() == (1 if disposition else 0)
+    assert LedgerEntry.objects.count() == (1 if disposition else 0)
 
 
 def test_a_ported_number_is_answered_after_two_seconds_and_says_so(stub: Stub, settings: Any) -> None:
@@ -332,21 +334,14 @@ def test_somebody_elses_result_that_was_stored_meanwhile_counts_and_is_not_charg
 
     def overtaken(*arguments: Any, **options: Any) -> None:
         look_up(*arguments, **options)
-        Validation.objects.create(
-            account=account,
-            phone_number="+12025550112",
-            disposition="invalid",
-            valid=False,
-            line_type="mobile",
-            ported=False,
-            on_dnc=False,
-        )
+        theirs = Finding(Disposition.INVALID, False, "mobile", "", False, False, "US")  # noqa: FBT003
+        ledger.record(account.pk, {"+12025550112": theirs})
 
     monkeypatch.setattr(checks, "look_up", overtaken)
     summary = run(account, contact("+12025550112", use_validation=True))
     assert summary["errors"][0]["validation"]["disposition"] == "invalid"
     assert summary["errors"][0]["validation"]["cached"] is True
-    assert not Charge.objects.exists()
+    assert LedgerEntry.objects.count() == 1  # theirs
 
 
 def test_text_that_no_column_holds_is_said_back_as_it_was_sent() -> None:
@@ -436,9 +431,9 @@ def test_an_answer_that_was_paid_for_outlives_the_worker_that_got_it(
     monkeypatch.setattr(processing, "_take_effect", _raise(RuntimeError("killed before the commit")))
     with pytest.raises(RuntimeError):
         processing.process(live)
-    assert (Charge.objects.count(), Validation.objects.count()) == (0, 0)
+    assert (LedgerEntry.objects.count(), Validation.objects.count()) == (0, 0)
     monkeypatch.undo()
     processing.process(live)
     assert settling.settle(job.pk)
     assert stub.asked("telnyx", number) == 1
-    assert Charge.objects.get().validation.phone_number == number
+    assert LedgerEntry.objects.values_list("validation__phone_number", flat=True).get() == number

@@ -50,5 +50,5 @@ def test_a_number_validated_by_many_batches_at_once_is_charged_once(any_stack: R
     with ThreadPoolExecutor(6) as pool:
         summaries = list(pool.map(lambda _: api.summary(contact(number, use_validation=True)), range(6)))
     assert all(summary["success_count"] == 1 for summary in summaries)
-    charges = "SELECT count(*), sum(micro_dollars)::int FROM billing_charge WHERE account_id = %s"
+    charges = "SELECT count(*), sum(micro_dollars)::int FROM billing_ledgerentry WHERE account_id = %s"
     assert any_stack.rows(charges, api.account_id) == [(1, 3000)]

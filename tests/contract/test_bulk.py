@@ -129,7 +129,7 @@ def test_paid_validation_is_charged_once_and_remembered(any_stack: RunningStack)
     assert [entry["errors"][0]["validation"]["cost"] for entry in (first, again)] == [0.003, 0]
     assert again["errors"][0]["validation"]["cached"] is True
     assert any_stack.rows(
-        "SELECT micro_dollars FROM billing_charge WHERE account_id = %s", api.account_id
+        "SELECT micro_dollars FROM billing_ledgerentry WHERE account_id = %s", api.account_id
     ) == [(3000,)]
 
 

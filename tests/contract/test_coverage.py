@@ -245,7 +245,7 @@ TABLE: list[tuple[str, ...]] = [
     (
         "`TRACKLY_SANDBOX=1` (what",
         SANDBOX,
-        "tests/providers/test_settings.py::test_settings_that_can_not_work_are_refused",
+        "providers/test_settings.py::test_settings_that_can_not_work_are_refused",
     ),
     ("Every other number gets", SANDBOX, PROCESS + "test_nobody_pays_for_a_number_that_is_rejected_anyway"),
     *(

@@ -93,7 +93,7 @@ def test_with_a_fault_in_every_fifth_call_every_contact_ends_right(
     failed = {entry["phone_number"]: entry["code"] for entry in job["summary"]["errors"]}
     assert failed == dict.fromkeys(set(numbers) - answered, "provider_error")
     charged = live_stack.rows(
-        "SELECT v.phone_number FROM billing_charge c JOIN billing_validation v ON v.id = c.validation_id"
+        "SELECT v.phone_number FROM billing_ledgerentry c JOIN billing_validation v ON v.id = c.validation_id"
         " WHERE c.account_id = %s",
         api.account_id,
     )
@@ -129,7 +129,9 @@ def test_paid_validation_that_nobody_answers_is_a_provider_error_and_costs_nothi
     provider.set(dead=True)
     summary = api.summary(*(contact(number, use_validation=True) for number in numbers))
     assert [entry["code"] for entry in summary["errors"]] == ["provider_error"] * 30
-    charges = live_stack.count("SELECT count(*) FROM billing_charge WHERE account_id = %s", api.account_id)
+    charges = live_stack.count(
+        "SELECT count(*) FROM billing_ledgerentry WHERE account_id = %s", api.account_id
+    )
     assert charges == 0
     closed(api, provider)
 
@@ -146,7 +148,7 @@ def test_a_number_in_ten_batches_at_once_is_looked_up_once_and_paid_for_once(
     assert sum(summary["contacts_created"] for summary in summaries) == 5
     for service in ("twilio", "telnyx"):
         assert list(provider.outcomes(service, numbers).values()) == [{"ok": 1}] * 5
-    charged = "SELECT count(*), sum(micro_dollars) FROM billing_charge WHERE account_id = %s"
+    charged = "SELECT count(*), sum(micro_dollars) FROM billing_ledgerentry WHERE account_id = %s"
     assert live_stack.rows(charged, api.account_id) == [(5, 15_000)]
 
 

@@ -4,7 +4,8 @@
 
 - Twilio Lookup v2: `GET /v2/PhoneNumbers/<number>`, with the table's carrier look-ups;
 - Telnyx Number Lookup: `GET /v2/number_lookup/<number>`, with its paid validations;
-- RealPhoneValidation's DNC Lookup: `POST /rpvWebService/DNCLookup.php`.
+- RealPhoneValidation's DNC Lookup: `POST /rpvWebService/DNCLookup.php`;
+- Stripe: `/v1/…` (trackly.sandbox.stripe), with a page at `/checkout/<session>` that gives a test card.
 
 Numbers that are not in the table are mobiles in service. `PUT /control` with a JSON object of faults.Faults'
 members makes things go wrong, `GET /control` says what was asked how often and what became of it.
@@ -16,6 +17,7 @@ import socket
 import struct
 import sys
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -23,10 +25,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from trackly.sandbox import wire
 from trackly.sandbox.faults import Faults, Log
 from trackly.sandbox.numbers import NUMBERS, Number
+from trackly.sandbox.stripe import Stripe, signature
 
 _TWILIO = re.compile(r"/v2/PhoneNumbers/(\+[0-9]{2,15})")
 _TELNYX = re.compile(r"/v2/number_lookup/(\+[0-9]{2,15})")
 _DO_NOT_CALL = "/rpvWebService/DNCLookup.php"
+_CHECKOUT = re.compile(r"/checkout/(cs_[0-9]+)")
+_CHECKOUT_PAGE = """<!doctype html><title>Sandbox: Stripe Checkout</title>
+<h1>Stripe Checkout, as the sandbox has it</h1>
+<form method="post"><button>Give the test card 4242 4242 4242 4242</button></form>"""
+WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105 - as trackly.settings has it in the sandbox
 _SERVICES = {"twilio": wire.twilio, "telnyx": wire.telnyx, "do_not_call": wire.do_not_call}
 HANG_SECONDS = 60
 """How long "never answers" holds the connection: longer than any client waits."""
@@ -41,6 +49,7 @@ class Stub(ThreadingHTTPServer):
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self.log = Log()
         self.faults = Faults()
+        self.stripe = Stripe()
         self.stopping = threading.Event()
         self.at_once = self.most_at_once = 0
         self._counting = threading.Lock()
@@ -79,6 +88,10 @@ class Handler(BaseHTTPRequestHandler):
             self._serve("twilio", match[1])
         elif match := _TELNYX.fullmatch(path):
             self._serve("telnyx", match[1])
+        elif path.startswith("/v1/"):
+            self._stripe({name: given[0] for name, given in parse_qs(urlsplit(self.path).query).items()})
+        elif match := _CHECKOUT.fullmatch(path):
+            self._send(200, _CHECKOUT_PAGE.encode(), {}, kind="text/html; charset=utf-8")
         else:
             self._answer(404, {"error": "unknown path"})
 
@@ -86,6 +99,10 @@ class Handler(BaseHTTPRequestHandler):
         form = parse_qs(self._body().decode())
         if urlsplit(self.path).path == _DO_NOT_CALL and "phone" in form:
             self._serve("do_not_call", f"+1{form['phone'][0]}")
+        elif self.path.startswith("/v1/"):
+            self._stripe({name: given[0] for name, given in form.items()})
+        elif match := _CHECKOUT.fullmatch(self.path):
+            self._check_out(match[1])
         else:
             self._answer(404, {"error": "unknown path"})
 
@@ -96,6 +113,22 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(400, {"error": str(exc)})
         else:
             self._answer(200, {"ok": True})
+
+    def _stripe(self, form: dict[str, str]) -> None:
+        path = urlsplit(self.path).path
+        status, body = self.server.stripe.answer(self.command, path, form, dict(self.headers))
+        if "url" in body and str(body["url"]).startswith("/checkout/"):
+            body = {**body, "url": f"http://{self.headers['Host']}{body['url']}"}
+        self._answer(status, body)
+
+    def _check_out(self, session_id: str) -> None:
+        """The customer has typed in a card: tell the product, and send him back there."""
+        target, body = self.server.stripe.complete(session_id)
+        signed = {"Stripe-Signature": signature(body, WEBHOOK_SECRET), "Content-Type": "application/json"}
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        direct.open(urllib.request.Request(target, data=body, headers=signed), timeout=10)  # noqa: S310 - of our admin
+        back = self.server.stripe.objects[session_id]["success_url"]
+        self._send(303, b"", {"Location": back})
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -146,10 +179,16 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(body).encode(), headers or {})
 
     def _send(
-        self, status: int, content: bytes, headers: dict[str, str], *, promised: int | None = None
+        self,
+        status: int,
+        content: bytes,
+        headers: dict[str, str],
+        *,
+        promised: int | None = None,
+        kind: str = "application/json",
     ) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content) if promised is None else promised))
         for name, value in headers.items():
             self.send_header(name, value)

@@ -1,0 +1,169 @@
+"""Stripe: https://docs.stripe.com/api, by its own library. Nothing else of ours talks to it.
+
+Every call that changes something bears an idempotency key of ours, so a call whose answer was lost is
+repeated without effect. Card data never comes here: customers type it in at Stripe's (Checkout in setup
+mode).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import stripe
+from django.conf import settings
+
+from billing.models import BillingConfig, Invoice, PaymentMethod
+
+TIMEOUT_SECONDS = 15
+
+
+class PaymentsError(Exception):
+    """Stripe gave no usable answer: the same step is to be tried again later."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """An invoice, as Stripe has it."""
+
+    id: str
+    status: str
+    """draft, open, paid, uncollectible or void."""
+    cents: int
+    was_attempted: bool
+    """Its payment was tried; Stripe tries again on its own schedule."""
+    next_attempt_at: datetime | None
+
+
+@cache
+def _client(key: str, url: str) -> stripe.StripeClient:
+    return stripe.StripeClient(
+        key,
+        base_addresses={"api": url},
+        http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        max_network_retries=2,
+    )
+
+
+def client() -> stripe.StripeClient:
+    """The library's client. Raises PaymentsError where Stripe is not set up."""
+    if not settings.STRIPE_API_KEY:
+        raise PaymentsError("STRIPE_API_KEY is not set.")
+    return _client(settings.STRIPE_API_KEY, settings.STRIPE_URL)
+
+
+def customer_of(config: BillingConfig) -> str:
+    """The account's customer at Stripe; made if there is none yet. Raises PaymentsError."""
+    if config.stripe_customer_id is None:
+        metadata = {"account": str(config.account_id)}
+        made = _call(
+            client().v1.customers.create,
+            {"name": config.account.name, "metadata": metadata},
+            key=f"trackly-customer-{config.pk}",
+        )
+        BillingConfig.objects.filter(pk=config.pk, stripe_customer_id=None).update(stripe_customer_id=made.id)
+        config.refresh_from_db(fields=["stripe_customer_id"])
+    return str(config.stripe_customer_id)
+
+
+def setup_url(config: BillingConfig, *, return_to: str, once: str) -> str:
+    """Where the customer gives Stripe a card (Checkout, setup mode). Raises PaymentsError.
+
+    `once`: what makes this link another one than the last.
+    """
+    session = _call(
+        client().v1.checkout.sessions.create,
+        {"mode": "setup", "currency": "usd", "customer": customer_of(config), "success_url": return_to},
+        key=f"trackly-setup-{config.pk}-{once}",
+    )
+    return str(session.url)
+
+
+def find(invoice: Invoice, customer: str) -> Remote | None:
+    """Stripe's invoice for ours, if there is one: also if its id never reached us. Raises PaymentsError."""
+    if invoice.stripe_id:
+        return _remote(_call(client().v1.invoices.retrieve, invoice.stripe_id))
+    listed = _call(client().v1.invoices.list, {"customer": customer, "limit": 100})
+    for found in listed.auto_paging_iter():
+        if (found.metadata.to_dict() if found.metadata else {}).get("invoice") == str(invoice.pk):
+            return _remote(found)
+    return None
+
+
+def draft(invoice: Invoice, customer: str) -> Remote:
+    """Make Stripe's invoice for ours. Raises PaymentsError."""
+    params: dict[str, Any] = {
+        "customer": customer,
+        "currency": "usd",
+        "collection_method": "charge_automatically",
+        "auto_advance": False,  # else Stripe would finalize it in an hour, filled or not
+        "pending_invoice_items_behavior": "exclude",
+        "metadata": {"invoice": str(invoice.pk), "month": f"{invoice.month:%Y-%m}"},
+    }
+    usable = PaymentMethod.objects.filter(
+        billing__account=invoice.account_id, detached_at=None, stripe_id__isnull=False
+    )
+    if method := usable.order_by("-created_at").first():
+        params["default_payment_method"] = method.stripe_id
+    return _remote(_call(client().v1.invoices.create, params, key=f"trackly-invoice-{invoice.pk}"))
+
+
+def fill(invoice: Invoice, remote: Remote, customer: str) -> Remote:
+    """Put the month's amount on an empty draft. Raises PaymentsError."""
+    params = {
+        "customer": customer,
+        "invoice": remote.id,
+        "amount": invoice.cents,
+        "currency": "usd",
+        "description": f"Number validation, {invoice.month:%B %Y}",
+    }
+    _call(client().v1.invoice_items.create, params, key=f"trackly-line-{invoice.pk}")
+    return _remote(_call(client().v1.invoices.retrieve, remote.id))
+
+
+def finalize(invoice: Invoice, remote: Remote) -> Remote:
+    """Make a draft payable. Raises PaymentsError."""
+    return _remote(
+        # From here on failed payments are tried again on Stripe's schedule.
+        _call(
+            client().v1.invoices.finalize_invoice,
+            remote.id,
+            {"auto_advance": True},
+            key=f"trackly-finalize-{invoice.pk}",
+        )
+    )
+
+
+def pay(invoice: Invoice, remote: Remote) -> Remote:
+    """Try to collect a payable one, with nobody present; how it stands then. Raises PaymentsError."""
+    try:
+        return _remote(
+            _call(client().v1.invoices.pay, remote.id, {"off_session": True}, key=f"trackly-pay-{invoice.pk}")
+        )
+    except stripe.CardError:
+        return _remote(_call(client().v1.invoices.retrieve, remote.id))
+
+
+def _call(function: Any, *arguments: Any, key: str | None = None) -> Any:
+    """Raises PaymentsError for what may work later, stripe.CardError, and what is a mistake of ours."""
+    try:
+        if key is None:
+            return function(*arguments)
+        return function(*arguments, options={"idempotency_key": key})
+    except stripe.CardError:
+        raise
+    except stripe.StripeError as exc:
+        raise PaymentsError(
+            f"{type(exc).__name__}: {exc.user_message or exc.code or exc.http_status}"
+        ) from exc
+
+
+def _remote(found: Any) -> Remote:
+    again = found.next_payment_attempt
+    return Remote(
+        id=found.id,
+        status=str(found.status),
+        cents=int(found.total),
+        was_attempted=bool(found.attempted),
+        next_attempt_at=datetime.fromtimestamp(again, UTC) if again else None,
+    )
