@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,15 @@ class RunningStack:
         self.clients.append(Api(self.base, created))
         return self.clients[-1]
 
+    @cached_property
+    def operator_password(self) -> str:
+        """Of the superuser `operator`, who is made here."""
+        password = secrets.token_urlsafe(12)
+        arguments = ("--noinput", "--username=operator", "--email=operator@localhost")
+        variables = {"DJANGO_SUPERUSER_PASSWORD": password}
+        self.stack.manage("createsuperuser", *arguments, environment=variables)
+        return password
+
     def connect(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(self.stack.environment["DATABASE_URL"], autocommit=True)
 
@@ -102,9 +112,10 @@ class RunningStack:
         return found
 
 
-def _run(
+def run_stack(
     servers: Stack, folder: Path, name: str, blocker: pytest_django.DjangoDbBlocker, **variables: str
 ) -> Iterator[RunningStack]:
+    """The product on a database of its own; `variables` go into its environment."""
     url = servers.environment["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
@@ -142,7 +153,7 @@ def stack(
     servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
 ) -> Iterator[RunningStack]:
     """The product as `make up` runs it."""
-    yield from _run(
+    yield from run_stack(
         servers, tmp_path_factory.mktemp("stack"), "e2e", django_db_blocker, TRACKLY_LOOKUP_TIMEOUT="2.5"
     )
 
@@ -152,7 +163,7 @@ def literal_stack(
     servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
 ) -> Iterator[RunningStack]:
     """The same with one contact a task: the literal shape."""
-    yield from _run(
+    yield from run_stack(
         servers,
         tmp_path_factory.mktemp("literal"),
         "literal_e2e",
@@ -168,7 +179,7 @@ def live_stack(
     servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
 ) -> Iterator[RunningStack]:
     """The product as in production: every new number is looked up at a provider's, which is the stub."""
-    yield from _run(
+    yield from run_stack(
         servers,
         tmp_path_factory.mktemp("live"),
         "live_e2e",

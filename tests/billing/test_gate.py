@@ -1,15 +1,19 @@
 """Who may be billed: one query, the contract's order."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.test import Client
 from django.utils import timezone
 
 from billing.gate import refusal
 from billing.models import BillingConfig, PaymentMethod
 from billing.validation import disposition
-from tests.support import new_account
+from tests.support import contact, new_account
+from trackly.accounts.keys import create_key
 from trackly.lookups.line import Line, LineKind
 
 
@@ -60,3 +64,32 @@ def test_the_disposition_follows_from_the_facts_the_worst_first(facts: dict[str,
     on_dnc = facts.pop("on_dnc", False)
     kind = LineKind(facts.pop("kind", "mobile"))
     assert disposition(Line(kind=kind, **{"in_service": True, **facts}), on_dnc=on_dnc) == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["contacts/bulk", "contacts", "contacts/bulk?dry_run=true"])
+def test_a_refused_request_leaves_no_row_and_no_message_behind(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    account, _ = new_account()
+    _, key = create_key(account, name="a")
+    BillingConfig.objects.create(account=account)
+
+    def sent(*_: Any, **__: Any) -> None:
+        raise AssertionError("a message was sent")
+
+    monkeypatch.setattr("celery.app.amqp.AMQP.send_task_message", sent, raising=False)
+    monkeypatch.setattr("contacts.bulk.tasks.chord", sent)
+    before = _rows()
+    wanted = contact(use_validation=True)
+    body = {"contacts": [contact(), wanted]} if "bulk" in path else wanted
+    response = client.post(
+        f"/api/v2/{path}", json.dumps(body), content_type="application/json", headers={"X-Api-Key": key}
+    )
+    assert (response.status_code, response.json()["code"]) == (402, "no_payment_method")
+    assert _rows() == before
+
+
+def _rows() -> dict[str, int]:
+    """How many rows each table of ours has."""
+    return {model._meta.label: model._default_manager.count() for model in apps.get_models()}

@@ -108,7 +108,7 @@ TABLE: list[tuple[str, ...]] = [
     (
         "A carrier service that can't be reached",
         BULK + "test_a_carrier_that_never_answers_rejects_nobody",
-        PROCESS + "test_an_unverified_number_is_verified_when_its_carrier_answers",
+        PROCESS + "test_an_unverified_number_that_is_due_is_verified_with_the_next_batch",
     ),
     (
         "Numbers already verified",
@@ -238,7 +238,11 @@ TABLE: list[tuple[str, ...]] = [
         CONTACTS + "test_lists_are_shown",
         CONTACTS + "test_a_deleted_list_is_gone_everywhere",
     ),
-    ("`GET /usage", LATER + "the monthly bill"),
+    (
+        "`GET /usage",
+        "contract/test_billing.py::test_the_months_usage_adds_up",
+        "billing/test_ledger.py::test_the_months_usage",
+    ),
     ("`GET /openapi.json`", "contract/test_description.py::test_every_answer_is_described"),
     ("`GET /healthz`", BULK + "test_health_needs_no_key"),
     # Sandbox

@@ -1,0 +1,104 @@
+"""Workers killed at random while many batches ask for the same paid validations."""
+
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import pytest_django
+
+from tests.conftest import RunningStack, run_stack
+from tests.support import contact, new_numbers
+from trackly.embedded.stack import Stack
+
+ACCOUNTS, BATCHES, NUMBERS, KILLS, SEED = 4, 50, 50, 40, 20261122
+
+
+@pytest.fixture
+def stack(
+    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> Iterator[RunningStack]:
+    """A stack whose sweep is quick to find what killed workers left, and never gives up."""
+    yield from run_stack(
+        servers,
+        tmp_path_factory.mktemp("faults"),
+        "faults",
+        django_db_blocker,
+        TRACKLY_SWEEP_AFTER="3",
+        TRACKLY_SLICE_ATTEMPTS="1000",
+    )
+
+
+class Killer(threading.Thread):
+    """Kills a process of the workers' every now and then; the supervisor starts them again."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        super().__init__()
+        self._record = stack.stack.home.path / "processes.json"
+        self._random = random.Random(SEED)  # noqa: S311 - not a secret
+        self._stop_asked = threading.Event()
+        self.kills = 0
+
+    def run(self) -> None:
+        while self.kills < KILLS and not self._stop_asked.wait(self._random.uniform(0.1, 0.6)):
+            victims = [
+                process
+                for process in psutil.process_iter(["cmdline", "environ"])
+                if "worker" in (process.info["cmdline"] or [])
+                and (process.info["environ"] or {}).get("TRACKLY_HOME") == str(self._record.parent)
+            ]
+            mothers = {process.pid for process in victims}
+            children = [process for process in victims if process.ppid() in mothers]
+            # A child of a pool is there again at once; a whole worker now and then, which takes seconds.
+            chosen = victims if self.kills % 8 == 7 else children
+            if chosen:
+                self._random.choice(sorted(chosen, key=lambda process: process.pid)).kill()
+                self.kills += 1
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        self.join()
+
+
+def test_two_hundred_batches_with_the_same_numbers_and_dying_workers_charge_each_number_once(
+    stack: RunningStack,
+) -> None:
+    accounts = [stack.account("--billing", "active") for _ in range(ACCOUNTS)]
+    numbers = new_numbers(NUMBERS)
+    batch = [contact(number, use_validation=True) for number in numbers]
+    killer = Killer(stack)
+    killer.start()
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            sent = [
+                (api, pool.submit(api.bulk, *batch, prefer="respond-async"))
+                for _ in range(BATCHES)
+                for api in accounts
+            ]
+            accepted = [(api, response.result()) for api, response in sent]
+        assert {response.status_code for _, response in accepted} == {202}
+        killer.join(timeout=120)
+    finally:
+        killer.stop()
+    jobs = [api.ended_job(response) for api, response in accepted]
+    assert killer.kills == KILLS
+    assert {(job["status"], job["success_count"]) for job in jobs} == {("completed", NUMBERS)}
+    for api in accounts:
+        charged = stack.rows(
+            "SELECT v.phone_number, l.micro_dollars FROM billing_ledgerentry l"
+            " JOIN billing_validation v ON v.id = l.validation_id WHERE l.account_id = %s",
+            api.account_id,
+        )
+        assert sorted(charged) == sorted((number, 3_000) for number in numbers)
+        assert (
+            stack.count("SELECT count(*) FROM billing_validation WHERE account_id = %s", api.account_id)
+            == NUMBERS
+        )
+        usage = api.get("/usage").json()
+        assert (usage["validations"], usage["cost"]) == (NUMBERS, "0.150000")
+        assert usage["cached"] == NUMBERS * BATCHES - NUMBERS
+    interrupted = stack.count("SELECT count(*) FROM bulk_bulkslice WHERE attempts > 0")
+    assert interrupted > 0
+    print(f"{killer.kills} kills (seed {SEED}), {len(jobs)} jobs, {interrupted} slices interrupted")  # noqa: T201 - shown with -s
