@@ -7,9 +7,10 @@ import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import environ
 import psycopg
@@ -112,10 +113,26 @@ class RunningStack:
         return found
 
 
-def run_stack(
+class Launch(Protocol):
+    """`with launch(name, VARIABLE="…") as stack`: the product, on a database of its own."""
+
+    def __call__(self, name: str, **variables: str) -> AbstractContextManager[RunningStack]: ...
+
+
+@pytest.fixture(scope="session")
+def launch(
+    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> Launch:
+    @contextmanager
+    def run(name: str, **variables: str) -> Iterator[RunningStack]:
+        yield from _run(servers, tmp_path_factory.mktemp(name), name, django_db_blocker, **variables)
+
+    return run
+
+
+def _run(
     servers: Stack, folder: Path, name: str, blocker: pytest_django.DjangoDbBlocker, **variables: str
 ) -> Iterator[RunningStack]:
-    """The product on a database of its own; `variables` go into its environment."""
     url = servers.environment["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
@@ -149,41 +166,26 @@ def run_stack(
 
 
 @pytest.fixture(scope="session")
-def stack(
-    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
-) -> Iterator[RunningStack]:
+def stack(launch: Launch) -> Iterator[RunningStack]:
     """The product as `make up` runs it."""
-    yield from run_stack(
-        servers, tmp_path_factory.mktemp("stack"), "e2e", django_db_blocker, TRACKLY_LOOKUP_TIMEOUT="2.5"
-    )
+    with launch("e2e", TRACKLY_LOOKUP_TIMEOUT="2.5") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def literal_stack(
-    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
-) -> Iterator[RunningStack]:
+def literal_stack(launch: Launch) -> Iterator[RunningStack]:
     """The same with one contact a task: the literal shape."""
-    yield from run_stack(
-        servers,
-        tmp_path_factory.mktemp("literal"),
-        "literal_e2e",
-        django_db_blocker,
-        TRACKLY_LOOKUP_TIMEOUT="2.5",
-        TRACKLY_SLICE_SIZE="1",
-        TRACKLY_LIVE_SLICE_SIZE="1",
-    )
+    with launch(
+        "literal_e2e", TRACKLY_LOOKUP_TIMEOUT="2.5", TRACKLY_SLICE_SIZE="1", TRACKLY_LIVE_SLICE_SIZE="1"
+    ) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def live_stack(
-    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
-) -> Iterator[RunningStack]:
+def live_stack(launch: Launch) -> Iterator[RunningStack]:
     """The product as in production: every new number is looked up at a provider's, which is the stub."""
-    yield from run_stack(
-        servers,
-        tmp_path_factory.mktemp("live"),
+    with launch(
         "live_e2e",
-        django_db_blocker,
         TRACKLY_SANDBOX="0",
         TRACKLY_CARRIER="twilio",
         TRACKLY_VALIDATION="telnyx",
@@ -197,7 +199,8 @@ def live_stack(
         TRACKLY_CARRIER_RECHECK="1",
         TRACKLY_BREAKER_PAUSE="1",
         TRACKLY_MAX_WAIT="60",
-    )
+    ) as running:
+        yield running
 
 
 @pytest.fixture(params=["stack", "literal_stack"])

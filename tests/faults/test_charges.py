@@ -7,28 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-import pytest_django
 
-from tests.conftest import RunningStack, run_stack
+from tests.conftest import Launch, RunningStack
 from tests.support import contact, new_numbers
-from trackly.embedded.stack import Stack
 
 ACCOUNTS, BATCHES, NUMBERS, KILLS, SEED = 4, 50, 50, 40, 20261122
 
 
 @pytest.fixture
-def stack(
-    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
-) -> Iterator[RunningStack]:
+def stack(launch: Launch) -> Iterator[RunningStack]:
     """A stack whose sweep is quick to find what killed workers left, and never gives up."""
-    yield from run_stack(
-        servers,
-        tmp_path_factory.mktemp("faults"),
-        "faults",
-        django_db_blocker,
-        TRACKLY_SWEEP_AFTER="3",
-        TRACKLY_SLICE_ATTEMPTS="1000",
-    )
+    with launch("faults", TRACKLY_SWEEP_AFTER="3", TRACKLY_SLICE_ATTEMPTS="1000") as running:
+        yield running
 
 
 class Killer(threading.Thread):

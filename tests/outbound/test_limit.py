@@ -47,15 +47,40 @@ def test_a_pause_holds_for_everybody(name: str) -> None:
     assert 59 < again <= 60
 
 
-def test_who_has_taken_a_turn_waits_for_it(name: str) -> None:
-    async def run() -> float:
-        limit = Limit(name, rate=20)
-        begun = time.monotonic()
-        await asyncio.gather(*(limit.turn() for _ in range(5)))
-        await limit.close()
-        return time.monotonic() - begun
+def test_who_has_taken_a_turn_waits_for_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = []
 
-    assert asyncio.run(run()) >= 4 / 20 - 0.01
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def run() -> None:
+        limit = Limit(name, rate=0.1)
+        for _ in range(3):
+            await limit.turn()
+        await limit.close()
+
+    monkeypatch.setattr("trackly.outbound.limit.asyncio.sleep", sleep)
+    asyncio.run(run())
+    assert [round(seconds / 10) for seconds in slept] == [0, 1, 2]
+
+
+def test_nobody_is_asked_before_a_pause_is_over(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        limit._paused_until = 0.0  # it is over
+
+    async def run() -> None:
+        await limit.pause(60)
+        await limit.turn()
+        await limit.close()
+
+    limit = Limit(name, rate=0)
+    limit._looked_at = time.monotonic()
+    monkeypatch.setattr("trackly.outbound.limit.asyncio.sleep", sleep)
+    asyncio.run(run())
+    assert [round(seconds) for seconds in slept] == [60]
 
 
 def test_without_redis_each_process_keeps_to_the_rate(settings: Any) -> None:
