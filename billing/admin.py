@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -14,9 +15,11 @@ from django.utils import timezone
 from unfold.admin import TabularInline
 from unfold.decorators import action
 
-from billing import ledger, months, payments, usage
+from billing import invoices, ledger, months, payments, usage
 from billing.models import (
+    MOST_MICRO_DOLLARS,
     BillingConfig,
+    BillingStatus,
     EntryKind,
     Invoice,
     LedgerEntry,
@@ -31,8 +34,11 @@ MONTHS_SHOWN = 12
 
 
 class PaymentMethodInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+    """One that is of no use any more is detached, not deleted: Stripe may still speak of it."""
+
     model = PaymentMethod
     extra = 0
+    can_delete = False
     readonly_fields = ("stripe_id", "created_at")
 
 
@@ -45,8 +51,39 @@ class BillingConfigAdmin(TableAdmin):
     autocomplete_fields = ("account",)
     readonly_fields = ("stripe_customer_id", "created_at")
     inlines = (PaymentMethodInline,)
-    actions_detail = ("set_up_payment",)
+    actions_detail = ("set_up_payment", "suspend", "resume")
     change_form_outer_after_template = "billing/usage.html"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: BillingConfig | None = None) -> Any:  # noqa: ARG002
+        """States have actions: a form that has stood open would undo what a webhook did meanwhile."""
+        return (*self.readonly_fields, "account", "status") if obj else self.readonly_fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: BillingConfig | None = None) -> bool:
+        """Not once there is a customer at Stripe, or something owed."""
+        if obj and (obj.stripe_customer_id or LedgerEntry.objects.filter(account=obj.account_id).exists()):
+            return False
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed
+
+    @action(  # type: ignore[untyped-decorator]
+        description="Suspend", url_path="suspend", permissions=["change"]
+    )
+    def suspend(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        BillingConfig.objects.filter(pk=object_id).update(status=BillingStatus.SUSPENDED)
+        messages.success(request, "Suspended: requests for paid validation are answered 402 from now on.")
+        return _back_to(object_id)
+
+    @action(  # type: ignore[untyped-decorator]
+        description="Resume", url_path="resume", permissions=["change"]
+    )
+    def resume(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """End a suspension, or a failed payment that no invoice is behind."""
+        config = BillingConfig.objects.get(pk=object_id)
+        with transaction.atomic():
+            invoices.follow(config.account_id, resume=True)
+        config.refresh_from_db()
+        messages.success(request, f"The state is: {config.get_status_display()}.")
+        return _back_to(object_id)
 
     def changeform_view(
         self,
@@ -73,7 +110,11 @@ class BillingConfigAdmin(TableAdmin):
             messages.error(request, f"Stripe gave no link: {exc}")
         else:
             messages.success(request, f"For the customer, to give Stripe a card: {url}")
-        return HttpResponseRedirect(reverse("admin:billing_billingconfig_change", args=[object_id]))
+        return _back_to(object_id)
+
+
+def _back_to(object_id: int) -> HttpResponse:
+    return HttpResponseRedirect(reverse("admin:billing_billingconfig_change", args=[object_id]))
 
 
 def _usage(account_id: int) -> dict[str, Any]:
@@ -109,6 +150,8 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg] # not subscript
         cleaned: dict[str, Any] = super().clean() or {}
         if not cleaned.get("reason"):
             self.add_error("reason", "Say why.")
+        if abs(cleaned.get("micro_dollars") or 0) > MOST_MICRO_DOLLARS:
+            self.add_error("micro_dollars", f"More than {dollars(MOST_MICRO_DOLLARS)} is a slip.")
         if cleaned.get("micro_dollars") == 0:
             self.add_error("micro_dollars", "An adjustment of nothing is none.")
         return cleaned

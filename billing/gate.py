@@ -2,7 +2,7 @@
 
 from django.db.models import Exists, OuterRef
 
-from billing.models import BillingConfig, BillingStatus, PaymentMethod
+from billing.models import BillingConfig, BillingStatus, Invoice, InvoiceStatus, PaymentMethod
 from trackly.accounts.models import Account
 from trackly.api.errors import ApiError
 
@@ -21,17 +21,20 @@ def refusal(account: Account) -> str | None:
     `payment_failed`, `suspended`.
     """
     usable = PaymentMethod.objects.filter(billing=OuterRef("pk"), detached_at=None)
+    failed = Invoice.objects.filter(account=account, status=InvoiceStatus.FAILED)
     found = (
         BillingConfig.objects.filter(account=account)
-        .annotate(can_pay=Exists(usable))
-        .values_list("status", "can_pay")
+        .annotate(can_pay=Exists(usable), owes=Exists(failed))
+        .values_list("status", "can_pay", "owes")
         .first()
     )
     if found is None:
         return "no_billing_config"
-    status, can_pay = found
+    status, can_pay, owes = found
     if not can_pay:
         return "no_payment_method"
+    if status == BillingStatus.ACTIVE and owes:  # whatever has been written into the state by hand
+        return str(BillingStatus.PAYMENT_FAILED)
     return None if status == BillingStatus.ACTIVE else status
 
 

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from billing import months, payments
@@ -21,8 +21,9 @@ from billing.models import (
     Invoice,
     InvoiceStatus,
     LedgerEntry,
+    PaymentMethod,
 )
-from billing.payments import PaymentsError, Remote
+from billing.payments import PaymentsError, Remote, Unreachable
 from trackly import sql
 
 logger = structlog.get_logger(__name__)
@@ -31,17 +32,24 @@ CLOSES_AFTER = timedelta(hours=6)
 """A month is closed so long after its end: far longer than any transaction that began in it takes."""
 MINIMUM_CENTS = 50
 """Stripe collects no less (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
+MOST_CENTS = 99_999_999
+"""Stripe collects no more at a time (the same page); the rest is carried on."""
 _LEASE = timedelta(minutes=10)
-_AT_ONCE = 100
+_LONGEST_RUN = timedelta(minutes=5)
+_ASKED_AGAIN_AFTER = timedelta(days=1)
+"""A failed invoice is compared with Stripe's so often: a webhook may have been lost."""
 
 # What the last invoice left over (fractions of a cent, amounts too small to collect, credit) comes first.
 _MAKE = """
-INSERT INTO billing_invoice (account_id, month, micro_dollars, carried_in, cents, status, created_at)
-SELECT account_id, %(month)s, owed, carried, CASE WHEN due >= %(minimum)s THEN due ELSE 0 END,
-       CASE WHEN due >= %(minimum)s THEN 'pending' ELSE 'carried' END, now()
+INSERT INTO billing_invoice (
+    account_id, month, reference, micro_dollars, carried_in, cents, status, tried_with, created_at
+)
+SELECT account_id, %(month)s, gen_random_uuid(), owed, carried,
+       CASE WHEN due >= %(minimum)s THEN due ELSE 0 END,
+       CASE WHEN due >= %(minimum)s THEN 'pending' ELSE 'carried' END, '', now()
 FROM (
     SELECT month.account_id, owed, COALESCE(carried, 0) AS carried,
-           floor((owed + COALESCE(carried, 0)) / 10000.0)::int AS due
+           LEAST(%(most)s, floor((owed + COALESCE(carried, 0)) / 10000.0)::bigint) AS due
     FROM (
         SELECT account_id, sum(micro_dollars)::bigint AS owed FROM billing_ledgerentry
         WHERE created_at >= %(begin)s AND created_at < %(end)s GROUP BY account_id
@@ -67,7 +75,7 @@ def close_due_months(now: datetime | None = None) -> list[date]:
             if is_ours:
                 end = months.begin(months.following(month))
                 bounds = {"month": month, "begin": months.begin(month), "end": end}
-                sql.rows(_MAKE, {**bounds, "minimum": MINIMUM_CENTS})
+                sql.rows(_MAKE, {**bounds, "minimum": MINIMUM_CENTS, "most": MOST_CENTS})
                 closed.append(month)
                 logger.info("month_closed", month=f"{month:%Y-%m}")
     return closed
@@ -81,39 +89,69 @@ def _next_to_close() -> date | None:
     return None if first is None else months.month_of(first)
 
 
-def collect_pending() -> int:
-    """Bring pending invoices to Stripe; how many came through. What fails is tried with the next run."""
-    done = 0
-    pending = Invoice.objects.filter(status=InvoiceStatus.PENDING)
-    for invoice_id in list(pending.order_by("pk").values_list("pk", flat=True)[:_AT_ONCE]):
+def collect_open() -> int:
+    """Bring invoices to Stripe that are not settled; how many of them went through without trouble.
+
+    Those that are pending, that failed and may be paid with another card now, or that failed and were not
+    looked at for a day; those first that have waited longest. One that makes trouble does not hold up the
+    others; where Stripe is away, or after five minutes, the rest is left to the next run.
+    """
+    began, done = timezone.now(), 0
+    for invoice_id in list(_open(began).values_list("pk", flat=True)):
+        if timezone.now() - began > _LONGEST_RUN:
+            break
         try:
             done += collect(invoice_id)
+        except Unreachable as exc:
+            logger.warning("stripe_unreachable", reason=str(exc))
+            break
         except PaymentsError as exc:
             logger.warning("invoice_not_collected", invoice=invoice_id, reason=str(exc))
+        except Exception as exc:
+            logger.error("invoice_not_collected", invoice=invoice_id, exc_info=exc)  # noqa: TRY400
     return done
 
 
-def collect(invoice_id: int) -> bool:
-    """Bring an invoice to Stripe and try to have it paid; whether it has left `pending`.
+def _open(now: datetime) -> QuerySet[Invoice]:
+    cards = PaymentMethod.objects.filter(
+        billing__account=OuterRef("account"), detached_at=None, stripe_id__isnull=False
+    ).order_by("-created_at", "-pk")
+    another_card = Q(card__isnull=False) & ~Q(tried_with=F("card"))
+    forgotten = Q(tried_at=None) | Q(tried_at__lt=now - _ASKED_AGAIN_AFTER)
+    return (
+        Invoice.objects.annotate(card=Subquery(cards.values("stripe_id")[:1]))
+        .filter(
+            Q(status=InvoiceStatus.PENDING) | (Q(status=InvoiceStatus.FAILED) & (another_card | forgotten))
+        )
+        .order_by(F("tried_at").asc(nulls_first=True), "pk")
+    )
 
-    Raises PaymentsError where Stripe gives no answer; to be called again then. Nothing happens if somebody
-    else is at it. Call it outside of transactions.
+
+def collect(invoice_id: int) -> bool:
+    """Bring an invoice to Stripe and try to have it paid; False if somebody else is at it, or it is settled.
+
+    Raises PaymentsError where Stripe gives no usable answer; to be called again then. Call it outside of
+    transactions.
     """
     now = timezone.now()
-    mine = Invoice.objects.filter(pk=invoice_id, status=InvoiceStatus.PENDING).exclude(claimed_until__gt=now)
-    if not mine.update(claimed_until=now + _LEASE):
+    unsettled = [InvoiceStatus.PENDING, InvoiceStatus.FAILED]
+    free = Invoice.objects.filter(pk=invoice_id, status__in=unsettled).exclude(claimed_until__gt=now)
+    if not free.update(claimed_until=now + _LEASE, tried_at=now):
         return False
     try:
         invoice = Invoice.objects.select_related("account").get(pk=invoice_id)
-        record(invoice_id, _bring(invoice))
+        card = payments.card_of(invoice.account_id)
+        record(invoice_id, _bring(invoice, card), tried_with=card or "")
     finally:
-        Invoice.objects.filter(pk=invoice_id).update(claimed_until=None)
+        Invoice.objects.filter(pk=invoice_id, claimed_until=now + _LEASE).update(claimed_until=None)
     return True
 
 
-def _bring(invoice: Invoice) -> Remote:
+def _bring(invoice: Invoice, card: str | None) -> Remote:
     """The steps that are still to be done at Stripe, in their order."""
-    config, _ = BillingConfig.objects.select_related("account").get_or_create(account=invoice.account)
+    config = BillingConfig.objects.select_related("account").filter(account=invoice.account_id).first()
+    if config is None:
+        raise PaymentsError("the account has no billing config any more")
     customer = payments.customer_of(config)
     remote = payments.find(invoice, customer) or payments.draft(invoice, customer)
     Invoice.objects.filter(pk=invoice.pk).update(stripe_id=remote.id)
@@ -123,14 +161,15 @@ def _bring(invoice: Invoice) -> Remote:
         if remote.cents != invoice.cents:
             raise PaymentsError(f"the draft {remote.id} is over {remote.cents} cents, not {invoice.cents}")
         remote = payments.finalize(invoice, remote)
-    if remote.status == "open" and not remote.was_attempted:
-        remote = payments.pay(invoice, remote)
+    if remote.status == "open" and card and not (remote.was_attempted and card == invoice.tried_with):
+        remote = payments.pay(invoice, remote, customer, card)
     return remote
 
 
-def record(invoice_id: int, remote: Remote) -> None:
+def record(invoice_id: int, remote: Remote, *, tried_with: str | None = None) -> None:
     """Take over how an invoice stands at Stripe, and with it whether the account may be billed.
 
+    One that is open has failed: a card answers at once, and without one there is nothing to collect with.
     Paid and void are for good, whatever is heard later; what is heard twice changes nothing.
     """
     statuses = {
@@ -140,25 +179,35 @@ def record(invoice_id: int, remote: Remote) -> None:
         "uncollectible": InvoiceStatus.FAILED,
     }
     status = statuses.get(remote.status)
-    if status is None or (remote.status == "open" and not remote.was_attempted):
+    if status is None:
         return
     with transaction.atomic():
         invoice = Invoice.objects.select_for_update().get(pk=invoice_id)
         if invoice.status in (InvoiceStatus.PAID, InvoiceStatus.VOID):
             return
+        if status == InvoiceStatus.PAID and remote.cents != invoice.cents:
+            logger.error(
+                "invoice_amount_differs", invoice=invoice_id, ours=invoice.cents, theirs=remote.cents
+            )
+            return
         invoice.status = status
         invoice.stripe_id = remote.id
         invoice.next_attempt_at = remote.next_attempt_at
         invoice.paid_at = timezone.now() if status == InvoiceStatus.PAID else None
-        invoice.save(update_fields=["status", "stripe_id", "next_attempt_at", "paid_at"])
-        _follow(invoice.account_id)
+        if tried_with is not None:
+            invoice.tried_with = tried_with
+        invoice.save(update_fields=["status", "stripe_id", "next_attempt_at", "paid_at", "tried_with"])
+        follow(invoice.account_id)
         logger.info("invoice_is", invoice=invoice_id, status=status)
 
 
-def _follow(account_id: int) -> None:
-    """An account may not be billed while an invoice of its failed. What was suspended by hand stays so."""
+def follow(account_id: int, *, resume: bool = False) -> None:
+    """An account may not be billed while an invoice of its failed. What was suspended by hand stays so.
+
+    `resume`: a person ends the suspension. Call it in a transaction.
+    """
     config = BillingConfig.objects.select_for_update().filter(account=account_id).first()
-    if config is None or config.status == BillingStatus.SUSPENDED:
+    if config is None or (config.status == BillingStatus.SUSPENDED and not resume):
         return
     failed = Invoice.objects.filter(account=account_id, status=InvoiceStatus.FAILED).exists()
     config.status = BillingStatus.PAYMENT_FAILED if failed else BillingStatus.ACTIVE

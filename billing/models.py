@@ -1,5 +1,7 @@
 """Who may be billed, what a paid validation found, and what it cost."""
 
+import uuid
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -22,6 +24,9 @@ class BillingConfig(models.Model):
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="billing")
     status = models.CharField(max_length=16, choices=BillingStatus, default=BillingStatus.ACTIVE)
+    stripe_generation = models.IntegerField(
+        default=0, editable=False, help_text="How many customers of its were deleted at Stripe."
+    )
     stripe_customer_id = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -89,6 +94,10 @@ class Validation(models.Model):
         return f"{self.phone_number}: {self.disposition}"
 
 
+MOST_MICRO_DOLLARS = 100_000 * 1_000_000
+"""Of one entry, up or down: more is a slip of the finger, and the ledger forgets nothing."""
+
+
 class EntryKind(models.TextChoices):
     CHARGE = "charge"
     """A paid validation; committed with its result."""
@@ -150,6 +159,10 @@ class LedgerEntry(models.Model):
                 ),
                 name="ledger_entry_is_for_something",
             ),
+            models.CheckConstraint(
+                condition=Q(micro_dollars__gte=-MOST_MICRO_DOLLARS, micro_dollars__lte=MOST_MICRO_DOLLARS),
+                name="ledger_entry_is_no_slip",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -189,7 +202,7 @@ class InvoiceStatus(models.TextChoices):
     PAID = "paid"
     """For good."""
     FAILED = "failed"
-    """Could not be paid; Stripe tries again on its own schedule."""
+    """Could not be paid; Stripe tries again on its own schedule, and we once with each new card."""
     VOID = "void"
     """Given up by hand, at Stripe. For good."""
     CARRIED = "carried"
@@ -201,19 +214,25 @@ class Invoice(models.Model):
 
     ```
     carried        pending ──► paid
-                      │         ▲
-                      └──► failed ──► void (also from pending)
+                    │   │       ▲
+                    │   └──► failed
+                    └──► void ◄─┘
     ```
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invoices", db_index=False)
     month = models.DateField(help_text="Its first day, UTC.")
+    reference = models.UUIDField(default=uuid.uuid4, unique=True, help_text="Ours, at Stripe.")
     micro_dollars = models.BigIntegerField(help_text="The month's ledger, added up.")
     carried_in = models.BigIntegerField(default=0, help_text="What the one before left, in millionths.")
-    cents = models.IntegerField(help_text="What is collected; the rest is carried on.")
+    cents = models.BigIntegerField(help_text="What is collected; the rest is carried on.")
     status = models.CharField(max_length=16, choices=InvoiceStatus, default=InvoiceStatus.PENDING)
     stripe_id = models.CharField(max_length=64, unique=True, null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, help_text="Until when somebody is bringing it to Stripe.")
+    tried_at = models.DateTimeField(null=True, help_text="When somebody last began to.")
+    tried_with = models.CharField(
+        max_length=64, blank=True, help_text="The card of the last attempt of ours."
+    )
     next_attempt_at = models.DateTimeField(
         null=True, blank=True, help_text="Stripe's next one, after a failed."
     )

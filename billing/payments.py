@@ -22,6 +22,14 @@ class PaymentsError(Exception):
     """Stripe gave no usable answer: the same step is to be tried again later."""
 
 
+class Unreachable(PaymentsError):
+    """Nobody is there: to ask about anything else now is in vain."""
+
+
+class Declined(PaymentsError):
+    """The card was."""
+
+
 @dataclass(frozen=True)
 class Remote:
     """An invoice, as Stripe has it."""
@@ -55,11 +63,10 @@ def client() -> stripe.StripeClient:
 def customer_of(config: BillingConfig) -> str:
     """The account's customer at Stripe; made if there is none yet. Raises PaymentsError."""
     if config.stripe_customer_id is None:
-        metadata = {"account": str(config.account_id)}
         made = _call(
             client().v1.customers.create,
-            {"name": config.account.name, "metadata": metadata},
-            key=f"trackly-customer-{config.pk}",
+            {"metadata": {"account": str(config.account_id)}},
+            key=f"trackly-customer-{config.pk}-{config.stripe_generation}",
         )
         BillingConfig.objects.filter(pk=config.pk, stripe_customer_id=None).update(stripe_customer_id=made.id)
         config.refresh_from_db(fields=["stripe_customer_id"])
@@ -71,12 +78,22 @@ def setup_url(config: BillingConfig, *, return_to: str, once: str) -> str:
 
     `once`: what makes this link another one than the last.
     """
-    session = _call(
-        client().v1.checkout.sessions.create,
-        {"mode": "setup", "currency": "usd", "customer": customer_of(config), "success_url": return_to},
-        key=f"trackly-setup-{config.pk}-{once}",
-    )
+    params = {
+        "mode": "setup",
+        "payment_method_types": ["card"],  # what takes days to be debited would count as failed meanwhile
+        "customer": customer_of(config),
+        "success_url": return_to,
+    }
+    session = _call(client().v1.checkout.sessions.create, params, key=f"trackly-setup-{config.pk}-{once}")
     return str(session.url)
+
+
+def card_of(account_id: int) -> str | None:
+    """The account's newest card that can be used, by Stripe's id."""
+    usable = PaymentMethod.objects.filter(
+        billing__account=account_id, detached_at=None, stripe_id__isnull=False
+    )
+    return usable.order_by("-created_at", "-pk").values_list("stripe_id", flat=True).first()
 
 
 def find(invoice: Invoice, customer: str) -> Remote | None:
@@ -84,28 +101,25 @@ def find(invoice: Invoice, customer: str) -> Remote | None:
     if invoice.stripe_id:
         return _remote(_call(client().v1.invoices.retrieve, invoice.stripe_id))
     listed = _call(client().v1.invoices.list, {"customer": customer, "limit": 100})
-    for found in listed.auto_paging_iter():
-        if (found.metadata.to_dict() if found.metadata else {}).get("invoice") == str(invoice.pk):
+    for found in _call(lambda: list(listed.auto_paging_iter())):
+        if (found.metadata.to_dict() if found.metadata else {}).get("reference") == str(invoice.reference):
             return _remote(found)
     return None
 
 
 def draft(invoice: Invoice, customer: str) -> Remote:
     """Make Stripe's invoice for ours. Raises PaymentsError."""
-    params: dict[str, Any] = {
+    params = {
         "customer": customer,
         "currency": "usd",
         "collection_method": "charge_automatically",
         "auto_advance": False,  # else Stripe would finalize it in an hour, filled or not
         "pending_invoice_items_behavior": "exclude",
-        "metadata": {"invoice": str(invoice.pk), "month": f"{invoice.month:%Y-%m}"},
+        "metadata": {"reference": str(invoice.reference), "month": f"{invoice.month:%Y-%m}"},
     }
-    usable = PaymentMethod.objects.filter(
-        billing__account=invoice.account_id, detached_at=None, stripe_id__isnull=False
+    return _remote(
+        _call(client().v1.invoices.create, params, key=f"trackly-draft-{invoice.reference}-{customer}")
     )
-    if method := usable.order_by("-created_at").first():
-        params["default_payment_method"] = method.stripe_id
-    return _remote(_call(client().v1.invoices.create, params, key=f"trackly-invoice-{invoice.pk}"))
 
 
 def fill(invoice: Invoice, remote: Remote, customer: str) -> Remote:
@@ -117,45 +131,46 @@ def fill(invoice: Invoice, remote: Remote, customer: str) -> Remote:
         "currency": "usd",
         "description": f"Number validation, {invoice.month:%B %Y}",
     }
-    _call(client().v1.invoice_items.create, params, key=f"trackly-line-{invoice.pk}")
+    _call(client().v1.invoice_items.create, params, key=f"trackly-line-{invoice.reference}-{remote.id}")
     return _remote(_call(client().v1.invoices.retrieve, remote.id))
 
 
 def finalize(invoice: Invoice, remote: Remote) -> Remote:
-    """Make a draft payable. Raises PaymentsError."""
-    return _remote(
-        # From here on failed payments are tried again on Stripe's schedule.
-        _call(
-            client().v1.invoices.finalize_invoice,
-            remote.id,
-            {"auto_advance": True},
-            key=f"trackly-finalize-{invoice.pk}",
-        )
-    )
+    """Make a draft payable; from here on Stripe tries failed payments again. Raises PaymentsError."""
+    key = f"trackly-finalize-{invoice.reference}-{remote.id}"
+    return _remote(_call(client().v1.invoices.finalize_invoice, remote.id, {"auto_advance": True}, key=key))
 
 
-def pay(invoice: Invoice, remote: Remote) -> Remote:
-    """Try to collect a payable one, with nobody present; how it stands then. Raises PaymentsError."""
+def pay(invoice: Invoice, remote: Remote, customer: str, card: str) -> Remote:
+    """Try to collect a payable one with a card, with nobody present; how it stands then.
+
+    The card is the customer's default from then on: Stripe tries again with it. Raises PaymentsError.
+    """
+    settings_of = {"name": invoice.account.name, "invoice_settings": {"default_payment_method": card}}
+    _call(client().v1.customers.update, customer, settings_of)
     try:
         return _remote(
-            _call(client().v1.invoices.pay, remote.id, {"off_session": True}, key=f"trackly-pay-{invoice.pk}")
+            _call(
+                client().v1.invoices.pay,
+                remote.id,
+                {"off_session": True, "payment_method": card},
+                key=f"trackly-pay-{invoice.reference}-{card}",
+            )
         )
-    except stripe.CardError:
+    except Declined:
         return _remote(_call(client().v1.invoices.retrieve, remote.id))
 
 
 def _call(function: Any, *arguments: Any, key: str | None = None) -> Any:
-    """Raises PaymentsError for what may work later, stripe.CardError, and what is a mistake of ours."""
+    """Raises Declined, Unreachable, or PaymentsError for anything else that Stripe has against it."""
     try:
         if key is None:
             return function(*arguments)
         return function(*arguments, options={"idempotency_key": key})
-    except stripe.CardError:
-        raise
     except stripe.StripeError as exc:
-        raise PaymentsError(
-            f"{type(exc).__name__}: {exc.user_message or exc.code or exc.http_status}"
-        ) from exc
+        errors = {stripe.CardError: Declined, stripe.APIConnectionError: Unreachable}
+        said = f"{type(exc).__name__}: {exc.user_message or exc.code or exc.http_status}"
+        raise errors.get(type(exc), PaymentsError)(said) from exc
 
 
 def _remote(found: Any) -> Remote:

@@ -70,23 +70,40 @@ def look_up(account_id: int, phone_numbers: Iterable[str], *, keep: Callable[[],
     Answers are kept before anybody is charged for them, so that a worker that dies between the two does not
     make us pay the provider again. Call it outside of transactions; `keep` is called every few seconds.
     """
-    question = Question(
-        kind=Kind.VALIDATION, scope=account_id, ask=_ask, answer=Finding, ttl=KEPT, pause=_PAUSE
+    line: Question[Line] = Question(
+        kind=Kind.VALIDATION, scope=account_id, ask=_ask, answer=Line, ttl=KEPT, pause=_PAUSE, longest=_PAUSE
     )
-    return question.answers(phone_numbers, keep=keep)
+    lines = line.answers(phone_numbers, keep=keep)
+    if not settings.TRACKLY_DO_NOT_CALL:
+        return {number: _finding(found, on_dnc=False) for number, found in lines.items()}
+    listed: Question[bool] = Question(
+        kind=Kind.DO_NOT_CALL,
+        ask=realphonevalidation.is_on_list,
+        answer=bool,
+        ttl=KEPT,
+        pause=_PAUSE,
+        longest=_PAUSE,
+    )
+    asked = [number for number, found in lines.items() if found.takes_text]
+    on_dnc = listed.answers(asked, keep=keep)
+    return {
+        number: _finding(found, on_dnc=on_dnc.get(number, False))
+        for number, found in lines.items()
+        if number in on_dnc or not found.takes_text
+    }
 
 
-async def _ask(caller: Caller, phone_number: str) -> Finding:
-    """Ask TRACKLY_VALIDATION's sources in order, then TRACKLY_DO_NOT_CALL. Raises OutboundError."""
-    line = await first_answer(caller, settings.TRACKLY_VALIDATION, phone_number)
-    on_dnc = False
-    if settings.TRACKLY_DO_NOT_CALL and line.takes_text:
-        on_dnc = await realphonevalidation.is_on_list(caller, phone_number)
+async def _ask(caller: Caller, phone_number: str) -> Line:
+    """Ask TRACKLY_VALIDATION's sources in order. Raises OutboundError."""
+    return await first_answer(caller, settings.TRACKLY_VALIDATION, phone_number)
+
+
+def _finding(line: Line, *, on_dnc: bool) -> Finding:
     return Finding(
         disposition=disposition(line, on_dnc=on_dnc),
         valid=line.valid,
         line_type=str(line.kind),
-        carrier=line.carrier[:200],
+        carrier=line.carrier,
         ported=line.ported,
         on_dnc=on_dnc,
         country=line.country[:2],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import stripe
@@ -16,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from billing import invoices
 from billing.models import BillingConfig, Invoice, PaymentMethod, StripeEvent
 from billing.payments import Remote
+from trackly import sql
 
 logger = structlog.get_logger(__name__)
 
@@ -23,6 +25,7 @@ TOLERANCE_SECONDS = 300
 """How old a webhook's signature may be: one that somebody kept is refused."""
 
 
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%(about)s::text, 0))"
 _DETACHED = "payment_method.detached"
 
 
@@ -52,13 +55,14 @@ def receive(request: HttpRequest) -> HttpResponse:
         stripe.WebhookSignature.verify_header(
             body.decode(), signature, settings.STRIPE_WEBHOOK_SECRET, TOLERANCE_SECONDS
         )
-    except (stripe.SignatureVerificationError, UnicodeDecodeError):
+    except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):  # TypeError: not ASCII
         return _answer(400, "invalid_signature", "The signature is not Stripe's, or too old.")
     try:
         event = msgspec.json.decode(body, type=_Event)
+        outcome = take(event)
     except msgspec.MsgspecError:
-        return _answer(400, "invalid_json", "This is not an event.")
-    return JsonResponse({"received": True, "outcome": take(event)})
+        return _answer(400, "invalid_json", "This is no event, or not about what its type says.")
+    return JsonResponse({"received": True, "outcome": outcome})
 
 
 def _answer(status: int, code: str, message: str) -> HttpResponse:
@@ -70,16 +74,21 @@ def take(event: _Event) -> str:
     handle = _HANDLERS.get(event.type)
     if handle is None:
         return "ignored"
+    object_id = str(event.data.object.get("id", ""))[:64]
     with transaction.atomic():
+        sql.rows(_ONE_AT_A_TIME, {"about": object_id})
         values = {
             "type": event.type,
-            "object_id": str(event.data.object.get("id", ""))[:64],
+            "object_id": object_id,
             "created_at": datetime.fromtimestamp(event.created, UTC),
         }
         _, is_new = StripeEvent.objects.get_or_create(stripe_id=event.id, defaults=values)
         if not is_new:
             return "duplicate"
-        return "applied" if handle(event.data.object) else "ignored"
+        if handle(event.data.object):
+            return "applied"
+        transaction.set_rollback(True)  # sent again when we know what it is about, it counts
+        return "ignored"
 
 
 class _Invoice(msgspec.Struct):
@@ -95,9 +104,8 @@ def _invoice(about: dict[str, Any]) -> bool:
     """Paid, failed, voided: what is for good stays, so the order of events does not matter."""
     found = msgspec.convert(about, _Invoice)
     ours = Invoice.objects.filter(stripe_id=found.id).first()
-    number = (found.metadata or {}).get("invoice", "")
-    if ours is None and number.isascii() and number.isdigit():  # told before its id reached us
-        ours = Invoice.objects.filter(pk=int(number), stripe_id=None).first()
+    if ours is None and (reference := _uuid((found.metadata or {}).get("reference"))):
+        ours = Invoice.objects.filter(reference=reference, stripe_id=None).first()  # before its id came
     if ours is None:
         logger.warning("invoice_unknown", stripe_id=found.id)
         return False
@@ -157,9 +165,16 @@ def _customer_deleted(about: dict[str, Any]) -> bool:
     if config is None:
         return False
     config.payment_methods.filter(detached_at=None).update(detached_at=timezone.now())
-    config.stripe_customer_id = None
-    config.save(update_fields=["stripe_customer_id"])
+    config.stripe_customer_id, config.stripe_generation = None, config.stripe_generation + 1
+    config.save(update_fields=["stripe_customer_id", "stripe_generation"])
     return True
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
 
 
 _HANDLERS: dict[str, Callable[[dict[str, Any]], bool]] = {

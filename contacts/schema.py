@@ -375,7 +375,7 @@ job_retry = extend_schema(
     summary="Run again what failed",
     request=None,
     parameters=[RETRY_AFTER],
-    responses=answers({202: _ACCEPTED}, 404, 409),
+    responses=answers({202: _ACCEPTED}, 402, 404, 409),
 )
 job_cancel = extend_schema(
     operation_id="cancel_job",

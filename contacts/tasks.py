@@ -5,6 +5,7 @@ from celery import shared_task
 
 from billing import validation
 from contacts.carriers import again, live
+from trackly import sql
 from trackly.lookups import once
 from trackly.lookups.models import Kind
 
@@ -16,5 +17,10 @@ def look_up_again() -> None:
     """By beat: ask once more about unverified numbers; forget what is too old to be of use."""
     once.forget(Kind.CARRIER, live.question().ttl)
     once.forget(Kind.VALIDATION, validation.KEPT)
-    if verified := again.look_up_again():
+    once.forget(Kind.DO_NOT_CALL, validation.KEPT)
+    with sql.exclusively("look up again") as is_ours:
+        verified = again.look_up_again() if is_ours else 0
+    once.forget_unanswered(Kind.VALIDATION, validation.KEPT)
+    once.forget_unanswered(Kind.DO_NOT_CALL, validation.KEPT)
+    if verified:
         logger.info("verified_later", contacts=verified)

@@ -28,7 +28,7 @@ from trackly.lookups import once  # noqa: E402
 
 def month_end(_: dict[str, Any]) -> None:
     invoices.close_due_months()
-    invoices.collect_pending()
+    invoices.collect_open()
 
 
 def work(asked: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from trackly.logs import mask_numbers
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.FileAwareEnv()
@@ -57,8 +59,8 @@ TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 
 # Who is asked, in this order, each if those before it gave no answer. `offline` is phonenumbers' metadata; it
 # always answers, so it can only come last (contacts/carriers, trackly/lookups/sources).
-TRACKLY_CARRIER = env.list("TRACKLY_CARRIER", default=["offline"])
-TRACKLY_VALIDATION = env.list("TRACKLY_VALIDATION", default=[])
+TRACKLY_CARRIER = [name.strip() for name in env.list("TRACKLY_CARRIER", default=["offline"])]
+TRACKLY_VALIDATION = [name.strip() for name in env.list("TRACKLY_VALIDATION", default=[])]
 TRACKLY_DO_NOT_CALL = env.str("TRACKLY_DO_NOT_CALL", default="")
 TWILIO_ACCOUNT_SID = env.str("TWILIO_ACCOUNT_SID", default="")
 TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
@@ -299,7 +301,7 @@ CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
-    "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "options": {"expires": 10}},
+    "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "options": {"expires": 120}},
     "month-end": {"task": "billing.tasks.month_end", "schedule": 600.0, "options": {"expires": 600}},
 }
 
@@ -330,6 +332,7 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_RENDERERS[_LOG_FORMAT],
+                mask_numbers,
             ],
             "foreign_pre_chain": _PROCESSORS,
         }

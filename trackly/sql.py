@@ -4,7 +4,8 @@ Django's own cursors bind in the client: they render each parameter into the sta
 thousand contacts in one parameter is a third of a worker's time (measured; design, "what the profiles said").
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -29,6 +30,21 @@ def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     with connection.wrap_database_errors, Cursor(connection.connection, row_factory=dict_row) as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def exclusively(what: str) -> Iterator[bool]:
+    """Whether nobody else is at `what` just now, on any machine; until the block ends nobody else is.
+
+    A lock of PostgreSQL's session, so not for pools that change it between transactions.
+    """
+    name = {"what": what}
+    [lock] = rows("SELECT pg_try_advisory_lock(hashtextextended(%(what)s::text, 0)) AS ours", name)
+    try:
+        yield bool(lock["ours"])
+    finally:
+        if lock["ours"]:
+            rows("SELECT pg_advisory_unlock(hashtextextended(%(what)s::text, 0))", name)
 
 
 def in_transaction(effect: Callable[[], T]) -> T:

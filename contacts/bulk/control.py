@@ -6,6 +6,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from billing.gate import require_billable
+from contacts.bulk.accept import look_over, unpack
 from contacts.bulk.models import BulkJob, JobStatus, Lane, SliceStatus
 from contacts.bulk.settle import settle
 from trackly.api.errors import ApiError
@@ -15,7 +17,7 @@ def retry(job_id: UUID) -> dict[Lane, list[int]]:
     """Make the failed slices pending again; returns their ids by lane, to be sent after the commit.
 
     The job runs again; its progress does not fall: until they end, the contacts count as the errors they are.
-    Raises 409 `not_retryable` unless the job has failed.
+    Raises 409 `not_retryable` unless the job has failed, 402 as acceptance would.
     """
     with transaction.atomic():
         job = BulkJob.objects.select_for_update().get(pk=job_id)
@@ -25,6 +27,9 @@ def retry(job_id: UUID) -> dict[Lane, list[int]]:
             )
         failed: dict[Lane, list[int]] = defaultdict(list)
         of_job = job.slices.filter(status=SliceStatus.FAILED)
+        payloads = of_job.values_list("payload", flat=True)
+        if any(look_over(unpack(payload)).asks_for_validation for payload in payloads):
+            require_billable(job.account)
         for slice_id, lane in of_job.values_list("pk", "lane"):
             failed[Lane(lane)].append(slice_id)
         now = timezone.now()

@@ -107,7 +107,7 @@ def _write_contacts(entries: Sequence[Entry], found: Findings) -> tuple[dict[str
     inserted = set(ids)
     learned = {
         number: found.facts[number]
-        for number in found.fresh & found.known_ids.keys()
+        for number in (found.fresh & (found.known_ids.keys() | set(wanted))) - inserted
         if found.facts[number].verified
     }
     if rest := sorted((set(wanted) - inserted) | learned.keys()):

@@ -34,6 +34,6 @@ def facts_of(line: Line, *, time_zone: str) -> Facts:
     return Facts(
         line_type=_LINE_TYPES.get(line.kind, LineType.UNKNOWN),
         can_receive=line.takes_text,
-        carrier=line.carrier[:200],
+        carrier=line.carrier,
         time_zone=time_zone,
     )

@@ -3,7 +3,7 @@
 from phonenumbers import PhoneNumber, PhoneNumberType, carrier, number_type, timezone
 
 from contacts.carriers.facts import Facts, facts_of
-from trackly.lookups.line import Line, LineKind
+from trackly.lookups.line import Line, LineKind, words
 
 _KINDS = {
     PhoneNumberType.MOBILE: LineKind.MOBILE,
@@ -24,7 +24,7 @@ def look_up(number: PhoneNumber) -> Facts:
     """The facts of a valid number."""
     line = Line(
         kind=_KINDS.get(number_type(number), LineKind.UNKNOWN),
-        carrier=carrier.name_for_valid_number(number, "en"),
+        carrier=words(carrier.name_for_valid_number(number, "en")),
     )
     return facts_of(line, time_zone=time_zone(number))
 

@@ -12,6 +12,7 @@ from django.test import Client
 
 from tests.support import new_account
 from trackly.accounts.keys import create_key
+from trackly.logs import mask_numbers
 
 
 def _raise(error: Exception) -> Any:
@@ -88,3 +89,15 @@ def test_a_logged_traceback_shows_no_variables(log_format: str) -> None:
     if log_format == "json":
         [line] = done.stderr.splitlines()
         assert json.loads(line)["event"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        ('{"phone_number": "+14155552671"}', '{"phone_number": "+1415…"}'),
+        ("Key (phone_number)=(+442079460958) exists", "Key (phone_number)=(+4420…) exists"),
+        ("2026-11-22T03:46:50+00:00 1 + 2", "2026-11-22T03:46:50+00:00 1 + 2"),
+    ],
+)
+def test_no_log_line_holds_a_whole_phone_number(line: str, masked: str) -> None:
+    assert mask_numbers(None, "info", line) == masked

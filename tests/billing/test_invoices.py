@@ -128,15 +128,15 @@ def test_an_invoice_is_paid_with_the_accounts_card(stub: Stub) -> None:
     account = billed()
     owe(account, 1_234_000, in_month(OCTOBER))
     close(OCTOBER)
-    assert invoices.collect_pending() == 1
+    assert invoices.collect_open() == 1
     invoice = Invoice.objects.get()
     assert (invoice.status, invoice.paid_at is not None) == (InvoiceStatus.PAID, True)
     assert invoice.stripe_id is not None
     theirs = stub.stripe.objects[invoice.stripe_id]
     assert (theirs["total"], theirs["status"], theirs["attempt_count"]) == (123, "paid", 1)
-    assert theirs["default_payment_method"] == f"pm_{account.pk}"
+    assert stub.stripe.objects[theirs["customer"]]["card"] == f"pm_{account.pk}"
     assert theirs["lines"]["data"][0]["description"] == "Number validation, October 2026"
-    assert invoices.collect_pending() == 0
+    assert invoices.collect_open() == 0
 
 
 @pytest.mark.django_db
@@ -145,14 +145,105 @@ def test_a_card_that_is_declined_stops_billing_and_only_stripe_tries_again(stub:
     account = billed()
     owe(account, 1_000_000, in_month(OCTOBER))
     close(OCTOBER)
-    invoices.collect_pending()
+    invoices.collect_open()
     invoice = Invoice.objects.get()
     assert invoice.status == InvoiceStatus.FAILED
     assert invoice.next_attempt_at is not None
     assert BillingConfig.objects.get(account=account).status == "payment_failed"
     for _ in range(3):
-        assert invoices.collect_pending() == 0
+        assert invoices.collect_open() == 0
     assert stub.stripe.objects[str(invoice.stripe_id)]["attempt_count"] == 1
+
+
+@pytest.mark.django_db
+def test_a_new_card_pays_what_the_old_one_could_not_and_once(stub: Stub) -> None:
+    account = billed()
+    stub.stripe.declined = {f"pm_{account.pk}"}
+    owe(account, 1_000_000, in_month(OCTOBER))
+    close(OCTOBER)
+    invoices.collect_open()
+    config = BillingConfig.objects.get(account=account)
+    assert config.status == "payment_failed"
+    PaymentMethod.objects.create(billing=config, brand="visa", last_four="1881", stripe_id="pm_new")
+    for _ in range(2):
+        invoices.collect_open()
+    invoice = Invoice.objects.get()
+    config.refresh_from_db()
+    assert (invoice.status, config.status) == (InvoiceStatus.PAID, "active")
+    assert stub.stripe.paid[str(invoice.stripe_id)] == 1
+    assert stub.stripe.objects[str(invoice.stripe_id)]["attempt_count"] == 2
+
+
+@pytest.mark.django_db
+def test_an_account_without_a_card_has_failed_until_it_has_one(stub: Stub) -> None:
+    account = billed()
+    PaymentMethod.objects.update(detached_at=timezone.now())
+    owe(account, 1_000_000, in_month(OCTOBER))
+    close(OCTOBER)
+    invoices.collect_open()
+    assert Invoice.objects.get().status == InvoiceStatus.FAILED
+    PaymentMethod.objects.update(detached_at=None)
+    invoices.collect_open()
+    assert Invoice.objects.get().status == InvoiceStatus.PAID
+
+
+@pytest.mark.django_db
+def test_a_payment_that_no_webhook_told_of_is_found_after_a_day(stub: Stub) -> None:
+    stub.stripe.declines = True
+    account = billed()
+    owe(account, 1_000_000, in_month(OCTOBER))
+    close(OCTOBER)
+    invoices.collect_open()
+    invoice = Invoice.objects.get()
+    stub.stripe.objects[str(invoice.stripe_id)]["status"] = "paid"
+    invoices.collect_open()
+    assert Invoice.objects.get().status == InvoiceStatus.FAILED
+    Invoice.objects.update(tried_at=timezone.now() - timedelta(hours=25))
+    invoices.collect_open()
+    assert Invoice.objects.get().status == InvoiceStatus.PAID
+    assert BillingConfig.objects.get(account=account).status == "active"
+
+
+@pytest.mark.django_db
+def test_one_invoice_that_makes_trouble_does_not_hold_up_the_others(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        owe(billed(), 1_000_000, in_month(OCTOBER))
+    close(OCTOBER)
+    unlucky = Invoice.objects.order_by("pk").first()
+    assert unlucky is not None
+    fill = payments.fill
+
+    def broken(invoice: Invoice, *arguments: Any) -> Any:
+        if invoice.pk == unlucky.pk:
+            raise ZeroDivisionError
+        return fill(invoice, *arguments)
+
+    monkeypatch.setattr(payments, "fill", broken)
+    invoices.collect_open()
+    assert sorted(Invoice.objects.values_list("status", flat=True)) == ["paid", "paid", "pending"]
+
+
+@pytest.mark.django_db
+def test_too_much_for_stripe_is_collected_in_parts() -> None:
+    account = billed()
+    for _ in range(11):
+        owe(account, 100_000_000_000, in_month(OCTOBER))
+    close(OCTOBER)
+    owe(account, -10_000, in_month(NOVEMBER))
+    close(NOVEMBER)
+    made = Invoice.objects.order_by("month").values_list("cents", "carried_in")
+    assert list(made) == [(99_999_999, 0), (10_000_000, 100_000_010_000)]
+
+
+@pytest.mark.django_db
+def test_a_customer_deleted_at_stripe_is_made_anew(stub: Stub) -> None:
+    config = BillingConfig.objects.get(account=billed())
+    first = payments.customer_of(config)
+    config.stripe_customer_id, config.stripe_generation = None, 1
+    config.save()
+    assert payments.customer_of(config) != first
 
 
 @pytest.mark.django_db
@@ -162,10 +253,10 @@ def test_stripe_away_costs_nothing_but_time(stub: Stub, settings: Any) -> None:
     right = settings.STRIPE_API_KEY
     for wrong in ("wrong", ""):
         settings.STRIPE_API_KEY = wrong
-        assert invoices.collect_pending() == 0
+        assert invoices.collect_open() == 0
     settings.STRIPE_API_KEY = right
     assert Invoice.objects.get().status == InvoiceStatus.PENDING
-    assert invoices.collect_pending() == 1
+    assert invoices.collect_open() == 1
     assert sum(stub.stripe.paid.values()) == 1
 
 
@@ -174,7 +265,7 @@ def test_an_invoice_that_somebody_is_at_is_left_to_him(stub: Stub) -> None:
     owe(billed(), 1_000_000, in_month(OCTOBER))
     close(OCTOBER)
     Invoice.objects.update(claimed_until=timezone.now() + timedelta(minutes=1))
-    assert invoices.collect_pending() == 0
+    assert invoices.collect_open() == 0
     assert not stub.stripe.requests
 
 
@@ -186,7 +277,7 @@ def test_an_invoice_whose_id_never_reached_us_is_found_after_the_keys_have_expir
     config = BillingConfig.objects.select_related("account").get()
     payments.draft(invoice, payments.customer_of(config))
     stub.stripe._answers.clear()  # a day later
-    assert invoices.collect_pending() == 1
+    assert invoices.collect_open() == 1
     assert len([made for made in stub.stripe.objects.values() if made.get("object") == "invoice"]) == 1
 
 
@@ -198,7 +289,7 @@ def test_a_draft_over_another_amount_is_not_collected(stub: Stub) -> None:
     config = BillingConfig.objects.select_related("account").get()
     made = payments.draft(invoice, payments.customer_of(config))
     stub.stripe.objects[made.id]["total"] = 99
-    assert invoices.collect_pending() == 0
+    assert invoices.collect_open() == 0
     assert (Invoice.objects.get().status, stub.stripe.paid) == (InvoiceStatus.PENDING, {})
 
 
@@ -209,7 +300,7 @@ def _settled(stub: Stub, account: Account, cents: int) -> None:
     theirs = [
         made
         for made in stub.stripe.objects.values()
-        if made.get("object") == "invoice" and made["metadata"]["invoice"] == str(invoice.pk)
+        if made.get("object") == "invoice" and made["metadata"]["reference"] == str(invoice.reference)
     ]
     assert [(made["id"], made["total"], len(made["lines"]["data"])) for made in theirs] == [
         (invoice.stripe_id, cents, 1)

@@ -51,6 +51,12 @@ def state(invoice: Invoice) -> tuple[str, str]:
     return invoice.status, BillingConfig.objects.get(account=invoice.account_id).status
 
 
+CARD = {
+    "id": "pm_1",
+    "type": "card",
+    "customer": "cus_1",
+    "card": {"brand": "visa", "last4": "4242", "fingerprint": "never kept"},
+}
 PAID = ("invoice.paid", {"id": "in_1", "status": "paid", "total": 100, "attempted": True})
 FAILED = (
     "invoice.payment_failed",
@@ -66,6 +72,7 @@ LOST = ("invoice.marked_uncollectible", {"id": "in_1", "status": "uncollectible"
         (event(*PAID), ""),
         (event(*PAID), "nonsense"),
         (event(*PAID), "t=1,v1=00"),
+        (event(*PAID), "t=1,v1=\u00e9"),
         (event(*PAID), None),  # signed with another secret, below
         (b"\xff\xfe", ""),
     ],
@@ -114,6 +121,25 @@ def test_a_type_of_no_interest_is_answered_and_changes_nothing(client: Client, i
 def test_a_signed_body_that_is_no_event_is_refused(client: Client, body: bytes) -> None:
     refused = post(client, body)
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_json")
+
+
+def test_a_signed_event_that_is_not_about_what_it_says_is_refused(client: Client) -> None:
+    refused = post(client, event("invoice.paid", {"id": 7}))
+    assert (refused.status_code, StripeEvent.objects.count()) == (400, 0)
+
+
+def test_what_meant_nothing_yet_counts_when_it_is_sent_again(client: Client, config: BillingConfig) -> None:
+    BillingConfig.objects.update(stripe_customer_id=None)
+    body = event("payment_method.attached", CARD)
+    assert post(client, body).json()["outcome"] == "ignored"
+    BillingConfig.objects.update(stripe_customer_id="cus_1")
+    assert post(client, body).json()["outcome"] == "applied"
+    assert PaymentMethod.objects.count() == 1
+
+
+def test_an_amount_that_is_not_ours_is_not_taken_for_paid(client: Client, invoice: Invoice) -> None:
+    send(client, PAID[0], {**PAID[1], "total": 1})
+    assert state(invoice) == ("pending", "active")
 
 
 def test_nobody_else_posts_or_gets_here(client: Client, settings: Any) -> None:
@@ -166,17 +192,9 @@ def test_an_invoice_whose_id_has_not_reached_us_is_known_by_its_metadata(
     client: Client, invoice: Invoice
 ) -> None:
     Invoice.objects.update(stripe_id=None)
-    assert send(client, PAID[0], {**PAID[1], "metadata": {"invoice": str(invoice.pk)}}) == "applied"
+    assert send(client, PAID[0], {**PAID[1], "metadata": {"reference": str(invoice.reference)}}) == "applied"
     invoice.refresh_from_db()
     assert (invoice.status, invoice.stripe_id) == ("paid", "in_1")
-
-
-CARD = {
-    "id": "pm_1",
-    "type": "card",
-    "customer": "cus_1",
-    "card": {"brand": "visa", "last4": "4242", "fingerprint": "never kept"},
-}
 
 
 def test_a_card_comes_changes_and_goes(client: Client, config: BillingConfig) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.models import BillingConfig, PaymentMethod
 from contacts.bulk import control
 from contacts.bulk import process as processing
 from contacts.bulk.accept import accept, read_batch
@@ -45,3 +46,19 @@ def test_a_retry_that_is_cancelled_leaves_the_errors_as_they_were() -> None:
     with pytest.raises(ApiError) as refused:
         control.cancel(job.pk)
     assert refused.value.code == "not_cancellable"
+
+
+def test_who_may_not_be_billed_any_more_can_not_have_a_validation_retried() -> None:
+    account, _ = new_account()
+    config = BillingConfig.objects.create(account=account)
+    PaymentMethod.objects.create(billing=config, brand="visa", last_four="4242")
+    body = f'[{{"phone_number": "{new_number()}", "list_number": "{LIST}", "use_validation": true}}]'
+    job, [slice_id] = accept(account, read_batch({"contacts": body.encode()}))
+    processing.give_up(slice_id)
+    settle(job.pk)
+    BillingConfig.objects.update(status="suspended")
+    with pytest.raises(ApiError) as refused:
+        control.retry(job.pk)
+    assert (refused.value.status, refused.value.code) == (402, "suspended")
+    BillingConfig.objects.update(status="active")
+    assert control.retry(job.pk) == {"ingest": [slice_id]}

@@ -421,6 +421,19 @@ def test_a_verified_number_is_looked_up_again_when_its_answer_has_grown_old(stub
     )
 
 
+def test_a_do_not_call_source_that_is_away_costs_no_second_paid_look_up(stub: Stub, settings: Any) -> None:
+    account = billed(new_account()[0])
+    [number] = new_numbers(1)
+    right, settings.REALPHONEVALIDATION_URL = settings.REALPHONEVALIDATION_URL, "http://127.0.0.1:9"
+    summary = run(account, contact(number, use_validation=True))
+    assert [entry["code"] for entry in summary["errors"]] == ["provider_error"]
+    settings.REALPHONEVALIDATION_URL = right
+    Lookup.objects.filter(retry_at__isnull=False).update(retry_at=timezone.now() - timedelta(days=1))
+    assert run(account, contact(number, use_validation=True))["success_count"] == 1
+    assert stub.asked("telnyx", number) == 1
+    assert LedgerEntry.objects.count() == 1
+
+
 def test_an_answer_that_was_paid_for_outlives_the_worker_that_got_it(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,24 @@ def test_what_is_answered_reaches_the_contact(stub: Stub) -> None:
     assert stub.asked("twilio", number) == 1
 
 
+def test_while_nobody_answers_one_question_is_enough(stub: Stub) -> None:
+    numbers = new_numbers(5)
+    for number in numbers:
+        Contact.objects.create(phone_number=number)
+        unanswered(number)
+    stub.faults.dead = True
+    assert again.look_up_again() == 0
+    assert sum(bool(stub.asked("twilio", number)) for number in numbers) == 1
+    assert sorted(Lookup.objects.values_list("failures", flat=True)) == [3, 3, 3, 3, 4]
+
+
+def test_customers_come_first_where_the_provider_has_a_rate(settings: Any) -> None:
+    settings.TRACKLY_RATES = {**settings.TRACKLY_RATES, "twilio": 2.0}
+    assert again._how_many() == 10
+    settings.TRACKLY_RATES = {**settings.TRACKLY_RATES, "twilio": 0.0}
+    assert again._how_many() == again.AT_ONCE
+
+
 def test_only_contacts_are_asked_about_and_only_when_they_are_due(stub: Stub) -> None:
     nobody, later = new_numbers(2)
     unanswered(nobody)

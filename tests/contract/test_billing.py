@@ -67,8 +67,9 @@ def test_what_stripe_says_counts_with_the_next_request(stack: RunningStack) -> N
     mine = "WHERE account_id = %s"
     stack.rows(f"UPDATE billing_billingconfig SET stripe_customer_id = %s {mine}", customer, api.account_id)
     stack.rows(
-        "INSERT INTO billing_invoice (account_id, month, micro_dollars, carried_in, cents, status, stripe_id,"
-        " created_at) VALUES (%s, '2026-10-01', 1000000, 0, 100, 'pending', %s, now())",
+        "INSERT INTO billing_invoice (account_id, month, reference, micro_dollars, carried_in, cents, status,"
+        " stripe_id, tried_with, created_at)"
+        " VALUES (%s, '2026-10-01', gen_random_uuid(), 1000000, 0, 100, 'pending', %s, '', now())",
         api.account_id,
         invoice,
     )
@@ -82,7 +83,7 @@ def test_what_stripe_says_counts_with_the_next_request(stack: RunningStack) -> N
     assert answer() is None
     tell(stack, "invoice.payment_failed", id=invoice, status="open", attempted=True)
     assert answer() == "payment_failed"
-    tell(stack, "invoice.paid", id=invoice, status="paid", attempted=True)
+    tell(stack, "invoice.paid", id=invoice, status="paid", total=100, attempted=True)
     assert answer() is None
     tell(stack, "payment_method.detached", id=method, customer=None)
     assert answer() == "no_payment_method"

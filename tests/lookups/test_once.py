@@ -15,6 +15,7 @@ from trackly.lookups import once
 from trackly.lookups.models import Kind, Lookup
 from trackly.lookups.once import Question
 from trackly.outbound import Caller, OutboundError, Verdict
+from trackly.outbound.breaker import CircuitOpen
 
 
 class Provider:
@@ -190,15 +191,79 @@ def test_an_answer_is_durable_while_the_others_are_still_waited_for() -> None:
 
 
 @pytest.mark.django_db
-def test_what_nobody_foresaw_is_raised_and_leaves_no_claim_behind() -> None:
-    numbers = new_numbers(2)
+def test_what_nobody_foresaw_about_one_number_changes_nothing_for_the_others() -> None:
+    numbers = new_numbers(3)
 
     async def ask(_: Caller, number: str) -> str:
-        raise ZeroDivisionError
+        if number == numbers[1]:
+            raise ZeroDivisionError
+        return number
 
     asked = Question(
         kind=Kind.CARRIER, ask=ask, answer=str, ttl=timedelta(days=1), pause=timedelta(seconds=1)
     )
-    with pytest.raises(ZeroDivisionError):
-        asked.answers(numbers)
+    assert asked.answers(numbers).keys() == {numbers[0], numbers[2]}
+    assert asked.known(numbers).failed == {numbers[1]}
     assert not Lookup.objects.filter(claimed_until__isnull=False).exists()
+
+
+@pytest.mark.django_db
+def test_an_answer_that_could_not_be_stored_is_asked_for_again_and_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider, numbers = Provider(), new_numbers(3)
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Question, "store", broken)
+        with pytest.raises(ZeroDivisionError):
+            question(provider).answers(numbers)
+    assert question(provider).known(numbers).failed == set()
+    assert question(provider).answers(numbers).keys() == set(numbers)
+
+
+@pytest.mark.django_db
+def test_a_number_that_nobody_was_asked_about_has_not_failed() -> None:
+    number = new_number()
+
+    async def ask(_: Caller, __: str) -> str:
+        raise CircuitOpen("provider")
+
+    asked = Question(
+        kind=Kind.CARRIER, ask=ask, answer=str, ttl=timedelta(days=1), pause=timedelta(minutes=5)
+    )
+    assert asked.answers([number]) == {}
+    row = Lookup.objects.get()
+    assert (row.failures, row.claimed_until, asked.known([number]).failed) == (0, None, {number})
+
+
+@pytest.mark.django_db
+def test_the_pause_of_a_question_has_a_cap() -> None:
+    provider, number = Provider(), new_number()
+    provider.silent = {number}
+    asked = question(provider, pause=timedelta(seconds=5), longest=timedelta(seconds=5))
+    for _ in range(5):
+        asked.answers([number])
+        Lookup.objects.update(retry_at=timezone.now() - timedelta(days=1))
+    begun = timezone.now()
+    asked.answers([number])
+    due = Lookup.objects.get().retry_at
+    assert due is not None
+    assert due <= begun + timedelta(seconds=6)
+
+
+@pytest.mark.django_db
+def test_what_is_asked_just_now_or_due_again_is_not_forgotten() -> None:
+    old = timezone.now() - timedelta(days=100)
+    for changes in (
+        {},
+        {"claimed_until": timezone.now() + timedelta(minutes=1)},
+        {"retry_at": timezone.now() + timedelta(minutes=1)},
+    ):
+        Lookup.objects.create(
+            kind=Kind.CARRIER, phone_number=new_number(), answer="x", answered_at=old, **changes
+        )
+    once.forget(Kind.CARRIER, timedelta(days=90))
+    assert Lookup.objects.count() == 2

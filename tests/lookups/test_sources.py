@@ -116,7 +116,8 @@ TWILIO_CODES: list[tuple[int, int, Any]] = [
     (429, 60626, ("too fast", None)),
     (500, 20500, Verdict.TRY_AGAIN),
     (503, 0, Verdict.TRY_AGAIN),
-    (400, 20001, Verdict.NOT_US),
+    (400, 20001, Verdict.NOT_THIS),
+    (402, 20001, Verdict.NOT_US),
 ]
 
 
@@ -198,7 +199,7 @@ def test_telnyx_says_little_of_numbers_elsewhere() -> None:
         (408, "10008", Verdict.TRY_AGAIN),
         (422, "10015", Verdict.NOT_THIS),
         (502, "99999", Verdict.TRY_AGAIN),
-        (400, "10015", Verdict.NOT_US),
+        (400, "10015", Verdict.NOT_THIS),
     ],
 )
 def test_telnyx_documented_errors(status: int, code: str, expected: Any) -> None:
@@ -237,6 +238,7 @@ def test_the_do_not_call_lists(changes: dict[str, Any], expected: Any) -> None:
         (200, b"", {}, Verdict.TRY_AGAIN),
         (200, b"[]", {}, Verdict.TRY_AGAIN),
         (200, b'{"valid": "yes"}', {}, Verdict.TRY_AGAIN),
+        (200, b"[" * 100_000, {}, Verdict.TRY_AGAIN),
         (301, b"", {"Location": "http://169.254.169.254/"}, Verdict.NOT_US),
         (429, b"<html>", {"Retry-After": "7"}, ("too fast", 7.0)),
         (429, b"", {"Retry-After": "soon"}, ("too fast", None)),

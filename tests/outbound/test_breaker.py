@@ -110,6 +110,21 @@ def test_a_question_that_fails_after_the_pause_opens_it_for_another(breaker: Bre
     asyncio.run(run())
 
 
+def test_a_minority_that_fails_quickly_opens_nothing(breaker: Breaker) -> None:
+    async def run() -> None:
+        waiting = [asyncio.create_task(breaker.guard(asyncio.Event().wait)) for _ in range(20)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for number in range(9):
+            breaker.failed(f"+{number}")
+        states = [breaker.is_open]
+        breaker.failed("+9")
+        assert [*states, breaker.is_open] == [False, True]
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_what_is_under_way_when_it_opens_ends_at_once(breaker: Breaker) -> None:
     async def run() -> None:
         waiting = [asyncio.create_task(breaker.guard(asyncio.Event().wait)) for _ in range(5)]

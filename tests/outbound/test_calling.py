@@ -9,7 +9,7 @@ from tests.support import new_number
 from trackly.embedded.home import free_port
 from trackly.embedded.stack import Stack
 from trackly.lookups.line import Line, LineKind
-from trackly.lookups.sources import first_answer, realphonevalidation, telnyx, twilio
+from trackly.lookups.sources import SOURCES, first_answer, realphonevalidation, telnyx, twilio
 from trackly.outbound import OutboundError, Verdict
 from trackly.outbound.breaker import CircuitOpen
 from trackly.outbound.calling import caller
@@ -90,6 +90,32 @@ def test_a_dead_service_is_left_alone(stub: Stub, settings: Any) -> None:
     assert stub.asked("twilio", number) == 0
     stub.faults.dead = False
     assert ask(telnyx.look_up(caller(), number)) == MOBILE  # each service has its own
+
+
+def test_quick_failures_do_not_cut_off_slow_answers(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_LOOKUP_TIMEOUT, settings.TRACKLY_LOOKUP_TRIES = 30, 10
+    stub.faults.delay, stub.faults.shares = 0.5, {"reset": 0.1}
+    way, numbers = caller(), [new_number() for _ in range(200)]
+    asked = [way.submit(twilio.look_up(way, number)) for number in numbers]
+    assert {future.result() for future in asked} == {MOBILE}
+
+
+def test_a_service_that_only_tells_us_to_wait_is_left_alone_too(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD = 2
+    stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 3600
+    for _ in range(2):
+        with pytest.raises(OutboundError, match="less often"):
+            ask(twilio.look_up(caller(), new_number()))
+    with pytest.raises(CircuitOpen):
+        ask(twilio.look_up(caller(), new_number()))
+
+
+def test_where_all_sources_can_not_tell_that_is_the_answer(stub: Stub, monkeypatch: Any) -> None:
+    async def can_not_tell(*_: Any) -> Line:
+        raise OutboundError("a Canadian number", Verdict.NOT_THIS)
+
+    monkeypatch.setitem(SOURCES, "twilio", can_not_tell)
+    assert ask(first_answer(caller(), ["twilio"], "+16135550123")) == Line()
 
 
 def test_the_next_source_answers_where_the_first_does_not(stub: Stub, settings: Any) -> None:

@@ -27,6 +27,7 @@ def test_pauses_double_up_to_a_cap_and_half_of_each_is_jitter(tried: int, least:
         ("-1", None),
         ("1.5", None),
         ("soon", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         ("٧", None),
         ("", None),
     ],

@@ -34,6 +34,11 @@ WITHOUT_TEXT = {
 """The kinds that can't take a text message (contract, "Carrier validation")."""
 
 
+def words(said: str | None) -> str:
+    """A provider's text, as a column can hold it."""
+    return (said or "").replace("\0", "")[:200]
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A number, as a provider sees it."""

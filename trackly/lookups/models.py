@@ -8,7 +8,9 @@ class Kind(models.TextChoices):
     CARRIER = "carrier"
     """A free carrier look-up: its answer is everybody's, until TRACKLY_CARRIER_TTL."""
     VALIDATION = "validation"
-    """A paid validation: its answer is for the account that pays for it."""
+    """A paid validation's line: its answer is for the account that pays for it."""
+    DO_NOT_CALL = "do_not_call"
+    """Whether a number is on a do-not-call list: the other half of a paid validation."""
 
 
 EVERYBODY = 0
@@ -43,7 +45,7 @@ class Lookup(models.Model):
         ]
         indexes = [
             models.Index("retry_at", condition=Q(retry_at__isnull=False), name="lookup_due"),
-            models.Index("answered_at", condition=Q(answered_at__isnull=False), name="lookup_old"),
+            models.Index("kind", "answered_at", name="lookup_old"),
         ]
 
     def __str__(self) -> str:

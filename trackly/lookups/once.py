@@ -13,10 +13,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
+from django.utils import timezone
 
 from trackly import sql
-from trackly.lookups.models import EVERYBODY, Kind
+from trackly.lookups.models import EVERYBODY, Kind, Lookup
 from trackly.outbound import Caller, OutboundError, caller
+from trackly.outbound.breaker import CircuitOpen
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
@@ -28,7 +30,6 @@ _TICK_SECONDS = 0.25
 """An answer is in the database so long after it came, at the latest."""
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at what somebody else is asking about."""
-_LONGEST_RETRY = timedelta(days=1)
 
 _CLAIM = """
 INSERT INTO lookups_lookup AS lookup (kind, scope, phone_number, claimed_until, failures)
@@ -53,7 +54,9 @@ WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
 """
 _FORGET = """
 DELETE FROM lookups_lookup WHERE id IN (
-    SELECT id FROM lookups_lookup WHERE answered_at < now() - %(ttl)s AND kind = %(kind)s
+    SELECT id FROM lookups_lookup
+    WHERE kind = %(kind)s AND answered_at < now() - %(ttl)s AND retry_at IS NULL
+        AND (claimed_until IS NULL OR claimed_until < now())
     ORDER BY answered_at LIMIT %(at_once)s
 )
 """
@@ -69,6 +72,12 @@ UPDATE lookups_lookup
 SET failures = failures + 1, claimed_until = NULL,
     retry_at = now() + LEAST(%(longest)s, %(pause)s * 2 ^ LEAST(failures, 30))
 WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
+    AND (answered_at IS NULL OR answered_at < now() - %(ttl)s)  -- somebody else may have been quicker
+"""
+# Nobody was asked: whoever is next may, after `pause` if that is set.
+_RELEASED = """
+UPDATE lookups_lookup SET claimed_until = NULL, retry_at = COALESCE(now() + %(pause)s, retry_at)
+WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
 """
 
 
@@ -76,6 +85,12 @@ def forget(kind: Kind, ttl: timedelta) -> None:
     """Delete answers of a kind that are older than `ttl`: ten thousand at most."""
     parameters = {"kind": kind, "ttl": ttl, "at_once": _AT_ONCE}
     sql.in_transaction(lambda: sql.rows(_FORGET, parameters))
+
+
+def forget_unanswered(kind: Kind, ttl: timedelta) -> None:
+    """Delete questions of a kind that nobody has answered or asked again for so long."""
+    rows = Lookup.objects.filter(kind=kind, answered_at=None, retry_at__lt=timezone.now() - ttl)
+    rows.filter(claimed_until=None).delete()
 
 
 @dataclass
@@ -99,7 +114,9 @@ class Question(Generic[T]):
     """A type that msgspec writes as JSON and reads back."""
     ttl: timedelta
     pause: timedelta
-    """After a question that nobody answered; doubled with each further one, a day at most."""
+    """After a question that nobody answered; doubled with each further one."""
+    longest: timedelta = timedelta(days=1)
+    """What `pause` is doubled to at most."""
 
     def known(self, numbers: Iterable[str]) -> Known[T]:
         """What needs no asking. One query, none for no numbers."""
@@ -150,7 +167,7 @@ class Question(Generic[T]):
     def store(self, answers: Mapping[str, T], failed: Iterable[str]) -> None:
         """Keep what was found out of numbers that we hold the claim of."""
         rows = [{"phone_number": number, "answer": answer} for number, answer in answers.items()]
-        failures = self._about(failed, pause=self.pause, longest=_LONGEST_RETRY)
+        failures = self._about(failed, pause=self.pause, longest=self.longest, ttl=self.ttl)
 
         def write() -> None:
             if rows:
@@ -164,6 +181,10 @@ class Question(Generic[T]):
                 sql.rows(_FAILED, failures)
 
         sql.in_transaction(write)
+
+    def release(self, numbers: Iterable[str], *, pause: timedelta | None = None) -> None:
+        """Give claims back without an outcome."""
+        sql.in_transaction(lambda: sql.rows(_RELEASED, self._about(numbers, pause=pause)))
 
 
 class _Held(Generic[T]):
@@ -192,8 +213,10 @@ class _Held(Generic[T]):
                 wait(asked.values(), timeout=_TICK_SECONDS)
                 done = {number: future for number, future in asked.items() if future.done()}
                 if done:
-                    answers, failed = _sort(done)
+                    answers, failed, unasked = _sort(done)
                     self._question.store(answers, failed)
+                    if unasked:
+                        self._question.release(unasked, pause=self._question.pause)
                     got.update(answers)
                 asked = {number: future for number, future in asked.items() if number not in done}
                 self.renew(set(asked))
@@ -201,7 +224,7 @@ class _Held(Generic[T]):
             if asked:
                 for future in asked.values():
                     future.cancel()
-                self._question.store({}, asked)
+                self._question.release(asked)
         return got
 
 
@@ -209,16 +232,26 @@ async def _ask(question: Question[T], way: Caller, number: str) -> T:
     return await question.ask(way, number)
 
 
-def _sort(done: Mapping[str, "Future[T]"]) -> tuple[dict[str, T], list[str]]:
-    """Answers by number, and the numbers that nobody answered for. Raises what nobody foresaw."""
+def _sort(done: Mapping[str, "Future[T]"]) -> tuple[dict[str, T], list[str], list[str]]:
+    """Answers by number; the numbers that nobody answered for; those that nobody was asked about.
+
+    What nobody foresaw counts as no answer, for its number alone.
+    """
     answers: dict[str, T] = {}
-    failures: dict[str, OutboundError] = {}
+    failed, unasked = list[str](), list[str]()
+    reasons = set()
     for number, future in done.items():
         try:
             answers[number] = future.result()
+        except CircuitOpen as exc:
+            unasked.append(number)
+            reasons.add(str(exc))
         except OutboundError as exc:
-            failures[number] = exc
-    if failures:
-        reasons = sorted({str(failure) for failure in failures.values()})
-        logger.warning("look_ups_unanswered", count=len(failures), reasons=reasons)
-    return answers, list(failures)
+            failed.append(number)
+            reasons.add(str(exc))
+        except Exception as exc:
+            failed.append(number)
+            logger.error("look_up_broke", exc_info=exc)  # noqa: TRY400
+    if reasons:
+        logger.warning("look_ups_unanswered", count=len(failed) + len(unasked), reasons=sorted(reasons))
+    return answers, failed, unasked

@@ -32,7 +32,8 @@ class CircuitOpen(OutboundError):
 class Breaker:
     """Used from one event loop. `threshold`: different subjects that fail in a row; `pause`: seconds open.
 
-    Subjects, not failures, are counted: one number that never gets an answer says nothing of the service.
+    Subjects, not failures, are counted: one number that never gets an answer says nothing of the service. Nor
+    does a minority of those under way: failures may be quicker than answers.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Breaker:
             return await task
         except asyncio.CancelledError:
             current = asyncio.current_task()
-            if self.is_open and not (current and current.cancelling()):
+            if task.cancelled() and not (current and current.cancelling()):
                 raise CircuitOpen(self.name) from None
             raise
         finally:
@@ -81,9 +82,9 @@ class Breaker:
             logger.warning("circuit_closed", service=self.name)
 
     def failed(self, subject: str) -> None:
-        """A try about `subject` failed. May open the circuit, and end whatever else is under way."""
+        """`subject` got no answer. May open the circuit, and end whatever else is under way."""
         self._failed.add(subject)
-        if self.is_open or len(self._failed) >= self._threshold:
+        if self.is_open or len(self._failed) >= max(self._threshold, len(self._tasks) / 2):
             if not self.is_open:
                 logger.error("circuit_opened", service=self.name, seconds=self._pause)
             self._opened_at = self._clock()

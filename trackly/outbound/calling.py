@@ -8,6 +8,7 @@ their TLS, outlive a question.
 
 import asyncio
 import os
+import random
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -56,18 +57,20 @@ class Caller:
                     answer = await self._try(request, read)
                 except TooFast as exc:
                     waited += 1
-                    seconds = backoff(waited + 2) if exc.after is None else exc.after
-                    if waited > MOST_WAITS or seconds > LONGEST_WAIT:
+                    seconds = backoff(waited + 2) if exc.after is None else exc.after * random.uniform(1, 1.2)  # noqa: S311
+                    if waited > MOST_WAITS or seconds > LONGEST_WAIT or breaker.is_open:
+                        breaker.failed(subject)
                         raise OutboundError("asks to be asked less often", Verdict.TRY_AGAIN) from exc
                     await limit.pause(seconds)
                 except OutboundError as exc:
                     if exc.verdict is Verdict.NOT_THIS:
                         breaker.answered()
                         raise
-                    breaker.failed(subject)
                     failed += 1
-                    used_up = failed >= settings.TRACKLY_LOOKUP_TRIES
-                    if exc.verdict is Verdict.NOT_US or used_up or breaker.is_open:
+                    gives_up = exc.verdict is Verdict.NOT_US or failed >= settings.TRACKLY_LOOKUP_TRIES
+                    if gives_up or failed > 1 or breaker.is_open:  # one failure is nothing yet
+                        breaker.failed(subject)
+                    if gives_up or breaker.is_open:
                         raise
                     await asyncio.sleep(backoff(failed))
                 else:
@@ -138,8 +141,11 @@ def check_status(response: Response) -> None:
         return
     if status == TOO_MANY_REQUESTS:
         raise TooFast(retry_after(response.headers.get("Retry-After")))
-    transient = status in (408, 425) or status >= 500  # noqa: PLR2004 - RFC 9110, RFC 8470
-    raise OutboundError(f"answered {status}", Verdict.TRY_AGAIN if transient else Verdict.NOT_US)
+    if status in (408, 425) or status >= 500:  # noqa: PLR2004 - RFC 9110, RFC 8470
+        verdict = Verdict.TRY_AGAIN
+    else:  # a redirect, or no permission, is ours to mend; other 4xx are about what was asked
+        verdict = Verdict.NOT_US if status < 400 or status in (401, 402, 403) else Verdict.NOT_THIS  # noqa: PLR2004
+    raise OutboundError(f"answered {status}", verdict)
 
 
 _callers: dict[int, Caller] = {}

@@ -5,7 +5,9 @@ Where Redis is away each process keeps to the rate for itself.
 
 import asyncio
 import math
+import random
 import time
+from typing import Any
 
 import redis.asyncio
 import redis.exceptions
@@ -14,18 +16,30 @@ from django.conf import settings
 
 logger = structlog.get_logger(__name__)
 
-# The key holds when the next turn is (seconds, by Redis' own clock). A turn is taken by moving it forward by
-# the interval between two turns; a pause moves it forward for everybody.
+# Of the two keys, in seconds by Redis' own clock, one holds when the next turn is, the other until when
+# nobody gets one. A turn is given only if it is near: those that are far off would outlive who asked for
+# them.
 _TURN = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
+local paused = tonumber(redis.call('GET', KEYS[2]) or '0')
+if paused > now then return '0 ' .. string.format('%.6f', paused - now) end
 local turn = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0'))
-local next = math.max(turn + tonumber(ARGV[1]), now + tonumber(ARGV[2]))
-if next > now then
+local near = turn - now <= tonumber(ARGV[2])
+if near and tonumber(ARGV[1]) > 0 then
+    local next = turn + tonumber(ARGV[1])
     redis.call('SET', KEYS[1], string.format('%.6f', next), 'PX', math.ceil((next - now) * 1000) + 1000)
 end
-return string.format('%.6f', turn - now)
+return (near and '1 ' or '0 ') .. string.format('%.6f', turn - now)
 """
+_PAUSE = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local paused = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now + tonumber(ARGV[1]))
+redis.call('SET', KEYS[1], string.format('%.6f', paused), 'PX', math.ceil((paused - now) * 1000) + 1000)
+return string.format('%.6f', paused - now)
+"""
+_NEAR_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
 """How old a process's knowledge of a pause may be, where there is no rate to keep."""
 _QUIET_SECONDS = 5.0
@@ -36,46 +50,63 @@ class Limit:
     """Used from one event loop. `rate`: turns a second, 0: as many as are asked for."""
 
     def __init__(self, name: str, *, rate: float) -> None:
-        self._key = f"trackly:outbound:{name}"
+        self._keys = [f"trackly:outbound:{name}:turn", f"trackly:outbound:{name}:pause"]
         self._interval = 1 / rate if rate else 0.0
         self._redis = redis.asyncio.Redis.from_url(
             settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2, single_connection_client=True
         )
         self._turn = self._redis.register_script(_TURN)
+        self._pause = self._redis.register_script(_PAUSE)
+        self._one_at_a_time = asyncio.Lock()
         self._own_next = self._paused_until = 0.0
-        self._looked_at = -math.inf
-        self._redis_failed_at = -math.inf
+        self._looked_at = self._redis_failed_at = -math.inf
 
     async def turn(self) -> None:
         """Wait for a turn."""
-        if self._interval:
-            await asyncio.sleep(await self._move(self._interval, 0.0))
-            return
-        while True:  # there are turns enough; only pauses are to be kept
-            if time.monotonic() - self._looked_at > _LOOK_SECONDS:
+        while True:
+            if (paused := self._paused_until - time.monotonic()) > 0:
+                await asyncio.sleep(paused)
+            elif not self._interval and time.monotonic() - self._looked_at < _LOOK_SECONDS:
+                return  # there are turns enough
+            else:
                 self._looked_at = time.monotonic()
-                self._paused_until = time.monotonic() + await self._move(0.0, 0.0)
-            if (seconds := self._paused_until - time.monotonic()) <= 0:
-                return
-            await asyncio.sleep(seconds)
+                granted, seconds = await self._ask()
+                if granted:
+                    await asyncio.sleep(seconds)
+                    return
+                # Not all at once, and not often: each of hundreds may be waiting.
+                await asyncio.sleep(max(0.5, seconds - _NEAR_SECONDS) * random.uniform(1, 1.5))  # noqa: S311
 
     async def pause(self, seconds: float) -> None:
         """The service asked for it: nobody gets a turn for so long."""
-        self._paused_until = time.monotonic() + seconds
-        await self._move(0.0, seconds)
+        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        await self._shared(self._pause, [self._keys[1]], [seconds])
 
-    async def _move(self, interval: float, pause: float) -> float:
-        """Take a turn, or pause; seconds until the turn."""
-        if time.monotonic() - self._redis_failed_at > _QUIET_SECONDS:
-            try:
-                return float(await self._turn(keys=[self._key], args=[interval, pause]))
-            except (redis.exceptions.RedisError, OSError) as exc:
-                self._redis_failed_at = time.monotonic()
-                logger.warning("rate_limit_unshared", exc_info=exc)
+    async def _ask(self) -> tuple[bool, float]:
+        """Whether a turn is ours, and in how many seconds it is, or would be."""
+        answer = await self._shared(self._turn, self._keys, [self._interval, _NEAR_SECONDS])
+        if answer is not None:
+            granted, seconds = answer.decode().split()
+            return granted == "1", float(seconds)
         now = time.monotonic()
         turn = max(now, self._own_next)
-        self._own_next = max(turn + interval, now + pause)
-        return turn - now
+        near = turn - now <= _NEAR_SECONDS
+        if near:
+            self._own_next = turn + self._interval
+        return near, turn - now
+
+    async def _shared(self, script: Any, keys: list[str], arguments: list[float]) -> bytes | None:
+        """What Redis answers; None where it is away, or was a moment ago."""
+        async with self._one_at_a_time:
+            if time.monotonic() - self._redis_failed_at < _QUIET_SECONDS:
+                return None
+            try:
+                answer: bytes = await script(keys=keys, args=arguments)
+            except (redis.exceptions.RedisError, OSError) as exc:
+                self._redis_failed_at = time.monotonic()
+                logger.warning("rate_limit_unshared", error=type(exc).__name__)
+                return None
+            return answer
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -33,10 +33,11 @@ class StripeError(Exception):
 
 
 class Stripe:
-    """Its objects, in memory. `declines`: cards are; `requests`: how often each (method, path) was asked."""
+    """Its objects, in memory. `declines`: all cards are; `declined`: these; `requests`: counted."""
 
     def __init__(self) -> None:
         self.declines = False
+        self.declined: set[str] = set()
         self.requests: Counter[tuple[str, str]] = Counter()
         self.objects: dict[str, dict[str, Any]] = {}
         self.paid: Counter[str] = Counter()
@@ -85,7 +86,7 @@ class Stripe:
                 [method.lower(), parts[0], *parts[2:]] if len(parts) > 1 else [method.lower(), parts[0]]
             )
             handlers: dict[str, Callable[[Form, list[str]], dict[str, Any]]] = {
-                "post_customers": self._customer,
+                "post_customers": self._customer if len(parts) == 1 else self._update_customer,
                 "post_checkout": self._session,
                 "get_invoices": self._invoices,
                 "post_invoices": self._invoice,
@@ -118,6 +119,11 @@ class Stripe:
     def _customer(self, form: Form, _: list[str]) -> dict[str, Any]:
         return self._new("cus", object="customer", name=form.get("name"), metadata=_members(form, "metadata"))
 
+    def _update_customer(self, form: Form, parts: list[str]) -> dict[str, Any]:
+        made = self._find(parts[1])
+        made["card"] = form.get("invoice_settings[default_payment_method]", made.get("card"))
+        return made
+
     def _session(self, form: Form, _: list[str]) -> dict[str, Any]:
         if form.get("mode") != "setup":
             raise StripeError(400, "invalid_request_error", "The sandbox only knows setup sessions.")
@@ -135,7 +141,6 @@ class Stripe:
             status="draft",
             currency=form.get("currency", "usd"),
             auto_advance=form.get("auto_advance") == "true",
-            default_payment_method=form.get("default_payment_method"),
             metadata=_members(form, "metadata"),
             lines={"object": "list", "data": []},
             total=0,
@@ -167,12 +172,15 @@ class Stripe:
         invoice["status"] = "open"
         return invoice
 
-    def _pay(self, _: Form, parts: list[str]) -> dict[str, Any]:
+    def _pay(self, form: Form, parts: list[str]) -> dict[str, Any]:
         invoice = self._find(parts[1])
         _expect(invoice, "open")
         invoice["attempted"] = True
         invoice["attempt_count"] += 1
-        if self.declines:
+        card = form.get("payment_method") or self._find(invoice["customer"]).get("card")
+        if card is None:
+            raise StripeError(400, "invalid_request_error", "There is no payment method to charge.")
+        if self.declines or card in self.declined:
             invoice["next_payment_attempt"] = int(time.time()) + 3 * 86_400
             raise StripeError(402, "card_error", "Your card was declined.", "card_declined")
         invoice |= {"status": "paid", "next_payment_attempt": None}

@@ -19,12 +19,16 @@ SOURCES: dict[str, Callable[[Caller, str], Awaitable[Line]]] = {
 async def first_answer(caller: Caller, names: Sequence[str], phone_number: str) -> Line:
     """Ask the named sources in their order until one answers.
 
-    Raises OutboundError, the last one's, where none does.
+    Where all say that they can't tell, that is the answer. Raises OutboundError, the last one's that means
+    trouble, where nobody answers.
     """
-    failure = OutboundError("no source is set up", Verdict.NOT_US)
+    failures: list[OutboundError] = []
     for name in names:
         try:
             return await SOURCES[name](caller, phone_number)
         except OutboundError as exc:
-            failure = exc
-    raise failure
+            failures.append(exc)
+    troubles = [failure for failure in failures if failure.verdict is not Verdict.NOT_THIS]
+    if failures and not troubles:
+        return Line()
+    raise troubles[-1] if troubles else OutboundError("no source is set up", Verdict.NOT_US)

@@ -35,7 +35,12 @@ async def is_on_list(caller: Caller, phone_number: str) -> bool:
             "output": "json",
         },
     )
-    return await caller.ask("realphonevalidation", phone_number, request, read)
+    try:
+        return await caller.ask("realphonevalidation", phone_number, request, read)
+    except OutboundError as exc:
+        if exc.verdict is Verdict.NOT_THIS:  # no list can have what is no number to it
+            return False
+        raise
 
 
 def read(response: Response) -> bool:
@@ -43,7 +48,7 @@ def read(response: Response) -> bool:
     check_status(response)
     try:
         answer = msgspec.json.decode(response.content, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
     said = answer.RESPONSECODE.lower()
     if said in _REFUSED:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from django.conf import settings
 
-from trackly.lookups.line import Line, LineKind
+from trackly.lookups.line import Line, LineKind, words
 from trackly.outbound import (
     OK,
     Caller,
@@ -88,7 +88,7 @@ def read(response: Response) -> Line:
         return _read_error(response)
     try:
         data = msgspec.json.decode(response.content, type=_Answer).data
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
     carrier = data.carrier or _Carrier()
     ported = data.portability is not None and data.portability.ported_status == "Y"
@@ -96,9 +96,9 @@ def read(response: Response) -> Line:
         valid=data.valid_number is not False,
         in_service=_in_service(carrier),
         kind=_KINDS.get(carrier.type or "", LineKind.UNKNOWN),
-        carrier=carrier.name or "",
+        carrier=words(carrier.name),
         ported=ported,
-        country=data.country_code or "",
+        country=words(data.country_code),
     )
 
 
@@ -112,7 +112,7 @@ def _read_error(response: Response) -> Line:
     """What an error says of the number. Raises what it says of asking."""
     try:
         errors = msgspec.json.decode(response.content, type=_Errors).errors
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         errors = []
     codes = {str(error.code) for error in errors}
     if _INACTIVE in codes:

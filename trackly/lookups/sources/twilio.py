@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from django.conf import settings
 
-from trackly.lookups.line import Line, LineKind
+from trackly.lookups.line import Line, LineKind, words
 from trackly.outbound import (
     OK,
     Caller,
@@ -99,7 +99,7 @@ def read(response: Response) -> Line:
     if response.status != OK:
         try:
             code = msgspec.json.decode(response.content, type=_Error).code
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             code = 0
         if code == _NO_SUCH_NUMBER:
             return Line(valid=False)
@@ -107,7 +107,7 @@ def read(response: Response) -> Line:
         check_status(response)
     try:
         answer = msgspec.json.decode(response.content, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
     line = answer.line_type_intelligence or _LineType()
     status = answer.line_status or _LineStatus()
@@ -118,8 +118,8 @@ def read(response: Response) -> Line:
         valid=answer.valid,
         in_service=_IN_SERVICE.get(status.status or "") if settings.TWILIO_LINE_STATUS else known_to_carrier,
         kind=_KINDS.get(line.type or "", LineKind.UNKNOWN),
-        carrier=line.carrier_name or "",
-        country=answer.country_code or "",
+        carrier=words(line.carrier_name),
+        country=words(answer.country_code),
     )
 
 
