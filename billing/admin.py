@@ -49,6 +49,7 @@ class BillingConfigAdmin(TableAdmin):
     list_select_related = ("account",)
     search_fields = ("account__name",)
     autocomplete_fields = ("account",)
+    fields = ("account", "status", "stripe_customer_id", "created_at")
     readonly_fields = ("stripe_customer_id", "created_at")
     inlines = (PaymentMethodInline,)
     actions_detail = ("set_up_payment", "suspend", "resume")
