@@ -21,7 +21,6 @@ from billing.models import (
     Invoice,
     InvoiceStatus,
     LedgerEntry,
-    PaymentMethod,
 )
 from billing.payments import PaymentsError, Remote, Unreachable
 from trackly import sql
@@ -113,13 +112,11 @@ def collect_open() -> int:
 
 
 def _open(now: datetime) -> QuerySet[Invoice]:
-    cards = PaymentMethod.objects.filter(
-        billing__account=OuterRef("account"), detached_at=None, stripe_id__isnull=False
-    ).order_by("-created_at", "-pk")
+    newest = payments.cards_of(OuterRef("account"))[:1]
     another_card = Q(card__isnull=False) & ~Q(tried_with=F("card"))
     forgotten = Q(tried_at=None) | Q(tried_at__lt=now - _ASKED_AGAIN_AFTER)
     return (
-        Invoice.objects.annotate(card=Subquery(cards.values("stripe_id")[:1]))
+        Invoice.objects.annotate(card=Subquery(newest))
         .filter(
             Q(status=InvoiceStatus.PENDING) | (Q(status=InvoiceStatus.FAILED) & (another_card | forgotten))
         )
@@ -140,7 +137,7 @@ def collect(invoice_id: int) -> bool:
         return False
     try:
         invoice = Invoice.objects.select_related("account").get(pk=invoice_id)
-        card = payments.card_of(invoice.account_id)
+        card = payments.cards_of(invoice.account_id).first()
         record(invoice_id, _bring(invoice, card), tried_with=card or "")
     finally:
         Invoice.objects.filter(pk=invoice_id, claimed_until=now + _LEASE).update(claimed_until=None)

@@ -12,6 +12,7 @@ from typing import Any
 
 import stripe
 from django.conf import settings
+from django.db.models import OuterRef, QuerySet
 
 from billing.models import BillingConfig, Invoice, PaymentMethod
 
@@ -88,12 +89,10 @@ def setup_url(config: BillingConfig, *, return_to: str, once: str) -> str:
     return str(session.url)
 
 
-def card_of(account_id: int) -> str | None:
-    """The account's newest card that can be used, by Stripe's id."""
-    usable = PaymentMethod.objects.filter(
-        billing__account=account_id, detached_at=None, stripe_id__isnull=False
-    )
-    return usable.order_by("-created_at", "-pk").values_list("stripe_id", flat=True).first()
+def cards_of(account: int | OuterRef) -> QuerySet[PaymentMethod, str | None]:
+    """Stripe's ids of an account's cards that can be used, the newest first."""
+    usable = PaymentMethod.objects.filter(billing__account=account, detached_at=None, stripe_id__isnull=False)
+    return usable.order_by("-created_at", "-pk").values_list("stripe_id", flat=True)
 
 
 def find(invoice: Invoice, customer: str) -> Remote | None:

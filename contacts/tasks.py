@@ -16,11 +16,10 @@ logger = structlog.get_logger(__name__)
 def look_up_again() -> None:
     """By beat: ask once more about unverified numbers; forget what is too old to be of use."""
     once.forget(Kind.CARRIER, live.question().ttl)
-    once.forget(Kind.VALIDATION, validation.KEPT)
-    once.forget(Kind.DO_NOT_CALL, validation.KEPT)
+    for kind in (Kind.VALIDATION, Kind.DO_NOT_CALL):
+        once.forget(kind, validation.KEPT)
+        once.forget_unanswered(kind, validation.KEPT)
     with sql.exclusively("look up again") as is_ours:
         verified = again.look_up_again() if is_ours else 0
-    once.forget_unanswered(Kind.VALIDATION, validation.KEPT)
-    once.forget_unanswered(Kind.DO_NOT_CALL, validation.KEPT)
     if verified:
         logger.info("verified_later", contacts=verified)

@@ -50,6 +50,14 @@ def close(month: date) -> None:
     invoices.close_due_months(months.begin(months.following(month)) + invoices.CLOSES_AFTER)
 
 
+def owing_a_dollar() -> Account:
+    """An account with an invoice of 100 cents that nobody has brought to Stripe yet."""
+    account = billed()
+    owe(account, 1_000_000, in_month(OCTOBER))
+    close(OCTOBER)
+    return account
+
+
 @pytest.mark.parametrize(
     ("moment", "month"),
     [
@@ -142,9 +150,7 @@ def test_an_invoice_is_paid_with_the_accounts_card(stub: Stub) -> None:
 @pytest.mark.django_db
 def test_a_card_that_is_declined_stops_billing_and_only_stripe_tries_again(stub: Stub) -> None:
     stub.stripe.declines = True
-    account = billed()
-    owe(account, 1_000_000, in_month(OCTOBER))
-    close(OCTOBER)
+    account = owing_a_dollar()
     invoices.collect_open()
     invoice = Invoice.objects.get()
     assert invoice.status == InvoiceStatus.FAILED
@@ -190,9 +196,7 @@ def test_an_account_without_a_card_has_failed_until_it_has_one(stub: Stub) -> No
 @pytest.mark.django_db
 def test_a_payment_that_no_webhook_told_of_is_found_after_a_day(stub: Stub) -> None:
     stub.stripe.declines = True
-    account = billed()
-    owe(account, 1_000_000, in_month(OCTOBER))
-    close(OCTOBER)
+    account = owing_a_dollar()
     invoices.collect_open()
     invoice = Invoice.objects.get()
     stub.stripe.objects[str(invoice.stripe_id)]["status"] = "paid"
@@ -248,8 +252,7 @@ def test_a_customer_deleted_at_stripe_is_made_anew(stub: Stub) -> None:
 
 @pytest.mark.django_db
 def test_stripe_away_costs_nothing_but_time(stub: Stub, settings: Any) -> None:
-    owe(billed(), 1_000_000, in_month(OCTOBER))
-    close(OCTOBER)
+    owing_a_dollar()
     right = settings.STRIPE_API_KEY
     for wrong in ("wrong", ""):
         settings.STRIPE_API_KEY = wrong
@@ -262,8 +265,7 @@ def test_stripe_away_costs_nothing_but_time(stub: Stub, settings: Any) -> None:
 
 @pytest.mark.django_db
 def test_an_invoice_that_somebody_is_at_is_left_to_him(stub: Stub) -> None:
-    owe(billed(), 1_000_000, in_month(OCTOBER))
-    close(OCTOBER)
+    owing_a_dollar()
     Invoice.objects.update(claimed_until=timezone.now() + timedelta(minutes=1))
     assert invoices.collect_open() == 0
     assert not stub.stripe.requests
@@ -271,8 +273,7 @@ def test_an_invoice_that_somebody_is_at_is_left_to_him(stub: Stub) -> None:
 
 @pytest.mark.django_db
 def test_an_invoice_whose_id_never_reached_us_is_found_after_the_keys_have_expired(stub: Stub) -> None:
-    owe(billed(), 1_000_000, in_month(OCTOBER))
-    close(OCTOBER)
+    owing_a_dollar()
     invoice = Invoice.objects.select_related("account").get()
     config = BillingConfig.objects.select_related("account").get()
     payments.draft(invoice, payments.customer_of(config))
@@ -283,8 +284,7 @@ def test_an_invoice_whose_id_never_reached_us_is_found_after_the_keys_have_expir
 
 @pytest.mark.django_db
 def test_a_draft_over_another_amount_is_not_collected(stub: Stub) -> None:
-    owe(billed(), 1_000_000, in_month(OCTOBER))
-    close(OCTOBER)
+    owing_a_dollar()
     invoice = Invoice.objects.select_related("account").get()
     config = BillingConfig.objects.select_related("account").get()
     made = payments.draft(invoice, payments.customer_of(config))

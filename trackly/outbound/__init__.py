@@ -1,6 +1,6 @@
 """HTTP to services outside: one discipline for all of them."""
 
-from trackly.outbound.calling import Caller, caller, check_status
+from trackly.outbound.calling import Caller, caller, check_status, read_as
 from trackly.outbound.errors import OutboundError, TooFast, Verdict
 from trackly.outbound.http import OK, Request, Response, basic
 from trackly.outbound.retry import backoff, retry_after
@@ -17,5 +17,6 @@ __all__ = [
     "basic",
     "caller",
     "check_status",
+    "read_as",
     "retry_after",
 ]

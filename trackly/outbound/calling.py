@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import aiohttp
+import msgspec
 from django.conf import settings
 
 from trackly.outbound.breaker import Breaker
@@ -132,6 +133,14 @@ class Caller:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def read_as(response: Response, model: type[T]) -> T:
+    """A response's JSON body. Raises OutboundError for one that is none, or another."""
+    try:
+        return msgspec.json.decode(response.content, type=model)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
 
 
 def check_status(response: Response) -> None:

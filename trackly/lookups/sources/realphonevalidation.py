@@ -7,7 +7,7 @@ Twilio nor Telnyx can tell.
 import msgspec
 from django.conf import settings
 
-from trackly.outbound import Caller, OutboundError, Request, Response, Verdict, check_status
+from trackly.outbound import Caller, OutboundError, Request, Response, Verdict, check_status, read_as
 
 _REFUSED = {"unauthorized"}
 _UNANSWERABLE = {"invalid phone", "invalid format"}
@@ -46,10 +46,7 @@ async def is_on_list(caller: Caller, phone_number: str) -> bool:
 def read(response: Response) -> bool:
     """Whether any list has the number. Raises OutboundError, TooFast."""
     check_status(response)
-    try:
-        answer = msgspec.json.decode(response.content, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
+    answer = read_as(response, _Answer)
     said = answer.RESPONSECODE.lower()
     if said in _REFUSED:
         raise OutboundError("refused", Verdict.NOT_US)

@@ -19,6 +19,7 @@ from trackly.outbound import (
     TooFast,
     Verdict,
     check_status,
+    read_as,
     retry_after,
 )
 
@@ -86,10 +87,7 @@ def read(response: Response) -> Line:
     """The line that a response describes. Raises OutboundError, TooFast."""
     if response.status != OK:
         return _read_error(response)
-    try:
-        data = msgspec.json.decode(response.content, type=_Answer).data
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
+    data = read_as(response, _Answer).data
     carrier = data.carrier or _Carrier()
     ported = data.portability is not None and data.portability.ported_status == "Y"
     return Line(
@@ -111,8 +109,8 @@ def _in_service(carrier: _Carrier) -> bool | None:
 def _read_error(response: Response) -> Line:
     """What an error says of the number. Raises what it says of asking."""
     try:
-        errors = msgspec.json.decode(response.content, type=_Errors).errors
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        errors = read_as(response, _Errors).errors
+    except OutboundError:
         errors = []
     codes = {str(error.code) for error in errors}
     if _INACTIVE in codes:

@@ -20,6 +20,7 @@ from trackly.outbound import (
     Verdict,
     basic,
     check_status,
+    read_as,
     retry_after,
 )
 
@@ -98,17 +99,14 @@ def read(response: Response) -> Line:
     """The line that a response describes. Raises OutboundError, TooFast."""
     if response.status != OK:
         try:
-            code = msgspec.json.decode(response.content, type=_Error).code
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            code = read_as(response, _Error).code
+        except OutboundError:
             code = 0
         if code == _NO_SUCH_NUMBER:
             return Line(valid=False)
         _check(code, response)
         check_status(response)
-    try:
-        answer = msgspec.json.decode(response.content, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
+    answer = read_as(response, _Answer)
     line = answer.line_type_intelligence or _LineType()
     status = answer.line_status or _LineStatus()
     _check(line.error_code, response)
