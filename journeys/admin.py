@@ -12,7 +12,7 @@ class JourneyAdmin(TableAdmin):
     list_filter = ("status",)
     list_select_related = ("account",)
     search_fields = ("name", "account__name")
-    autocomplete_fields = ("account", "lists")
+    autocomplete_fields = ("account",)
     readonly_fields = ("created_at",)
 
 

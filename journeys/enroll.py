@@ -1,45 +1,146 @@
-"""Which journeys a list's new members are enrolled in, and the enrollment itself."""
+"""Which journeys greet whom: triggers, compiled once per slice, and the enrollment itself.
+
+A journey greets who joins one of the lists that its trigger asks membership of (any list of the account, if
+it asks for none), provided that the whole trigger holds for him then.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import F
+import msgspec
+import structlog
 
-from journeys.models import Journey, JourneyStatus
+from journeys import conditions
+from journeys.conditions import Check, ListTest, Membership, Person
 from trackly import sql
 from trackly.api import json
 
+logger = structlog.get_logger(__name__)
+
+_ACTIVE = """
+SELECT journey.id, journey.name, journey.version_id, journey.trigger::text, array_agg(list.id) AS lists
+FROM contacts_sendinglist AS list JOIN journeys_journey AS journey ON journey.account_id = list.account_id
+WHERE list.id = ANY(%(lists)s) AND journey.status = 'active' AND journey.trigger IS NOT NULL
+GROUP BY journey.id ORDER BY journey.id
+"""
+
+_OTHER_LISTS = """
+SELECT contact_id, array_agg(sending_list_id) AS lists FROM contacts_listcontact
+WHERE contact_id = ANY(%(contacts)s) AND sending_list_id = ANY(%(lists)s) AND unsubscribed_at IS NULL
+GROUP BY contact_id
+"""
+
 _ENROLL = """
-INSERT INTO journeys_enrollment (journey_id, list_contact_id, status, enrolled_at)
-SELECT journey, list_contact, 'active', now()
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (journey bigint, list_contact bigint)
+INSERT INTO journeys_enrollment (
+    journey_id, version_id, list_contact_id, status, step, taken, due_at, attempts, enrolled_at
+)
+SELECT journey, version, list_contact, 'active', '', 0, now(), 0, now()
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (journey bigint, version bigint, list_contact bigint)
 ORDER BY journey, list_contact  -- one order for everybody, so that nobody deadlocks
 ON CONFLICT ON CONSTRAINT enrollment_once DO NOTHING
 RETURNING journey_id, list_contact_id
 """
 
+_LEAVE = """
+UPDATE journeys_enrollment SET status = 'unsubscribed', ended_at = now(), claimed_at = NULL
+WHERE list_contact_id = ANY(%(members)s) AND status = 'active'
+"""
 
-def active_journeys(list_ids: Iterable[int]) -> dict[int, list[Journey]]:
-    """The active journeys that each list triggers, by list id, oldest first. One query."""
-    ids = set(list_ids)
-    found: dict[int, list[Journey]] = defaultdict(list)
-    through = Journey.lists.through.objects.filter(
-        sendinglist_id__in=ids,
-        journey__status=JourneyStatus.ACTIVE,
-        journey__account=F("sendinglist__account"),  # a list of another account triggers nothing
-    ).select_related("journey")
-    for row in through.order_by("journey_id"):
-        found[row.sendinglist_id].append(row.journey)
+
+@dataclass(frozen=True)
+class Greeting:
+    """An active journey, ready to be asked whom it greets."""
+
+    journey_id: int
+    name: str
+    version_id: int
+    holds: Check
+    named_lists: frozenset[int]
+    """All lists that its trigger asks about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A membership that asks for an enrollment."""
+
+    list_contact_id: int
+    contact_id: int
+    list_id: int
+    fields: Mapping[str, Any]
+
+
+def greetings(list_ids: Iterable[int]) -> dict[int, list[Greeting]]:
+    """The active journeys that joining each list may begin, by list id, oldest first. One query."""
+    found: dict[int, list[Greeting]] = defaultdict(list)
+    for row in sql.rows(_ACTIVE, {"lists": list(set(list_ids))}):
+        try:
+            trigger = conditions.read_trigger(json.loads(row["trigger"].encode()))
+        except msgspec.ValidationError as exc:  # not by the builder; one journey must not stop a batch
+            logger.error("trigger_unreadable", journey=row["id"], error=str(exc))  # noqa: TRY400
+            continue
+        tests = [test for test in conditions.leaves(trigger) if isinstance(test, ListTest)]
+        entrances = {on for test in tests if test.operator is Membership.ON for on in test.lists}
+        greeting = Greeting(
+            journey_id=row["id"],
+            name=row["name"],
+            version_id=row["version_id"],
+            holds=conditions.compiled(trigger),
+            named_lists=frozenset(on for test in tests for on in test.lists),
+        )
+        for list_id in row["lists"]:
+            if not entrances or list_id in entrances:
+                found[list_id].append(greeting)
     return found
 
 
-def enroll(pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Enroll each (journey id, membership id) that never was; returns the pairs that are new.
+def enroll(newcomers: Sequence[Newcomer]) -> set[tuple[int, int]]:
+    """Enroll each newcomer in the journeys that greet him and that he never was on.
 
-    One statement; call it inside the transaction that writes the memberships.
+    Returns the new pairs of journey id and membership id. Three statements at most, whatever their number;
+    call it inside the transaction that writes the memberships.
     """
-    if not pairs:
+    if not newcomers:
         return set()
-    wanted = [{"journey": journey, "list_contact": member} for journey, member in pairs]
+    by_list = greetings(newcomer.list_id for newcomer in newcomers)
+    lists = _lists_of(newcomers, by_list)
+    wanted = []
+    for newcomer in newcomers:
+        person = Person(newcomer.fields, {newcomer.list_id, *lists.get(newcomer.contact_id, ())})
+        wanted += [
+            {
+                "journey": greeting.journey_id,
+                "version": greeting.version_id,
+                "list_contact": newcomer.list_contact_id,
+            }
+            for greeting in by_list.get(newcomer.list_id, ())
+            if greeting.holds(person)
+        ]
+    if not wanted:
+        return set()
     made = sql.rows(_ENROLL, {"rows": json.encode(wanted).decode()})
     return {(row["journey_id"], row["list_contact_id"]) for row in made}
+
+
+def _lists_of(
+    newcomers: Sequence[Newcomer], by_list: Mapping[int, Sequence[Greeting]]
+) -> dict[int, list[int]]:
+    """Of the lists that matter beside the joined one: which each contact is an active member of."""
+    asked = {
+        (contact, other)
+        for contact, joined in {(newcomer.contact_id, newcomer.list_id) for newcomer in newcomers}
+        for greeting in by_list.get(joined, ())
+        for other in greeting.named_lists
+        if other != joined
+    }
+    if not asked:
+        return {}
+    contacts, lists = (list(set(ids)) for ids in zip(*asked, strict=True))
+    found = sql.rows(_OTHER_LISTS, {"contacts": contacts, "lists": lists})
+    return {row["contact_id"]: row["lists"] for row in found}
+
+
+def leave(list_contact_ids: Sequence[int]) -> None:
+    """End all journeys of memberships that have opted out. Call it in the transaction that opts them out."""
+    sql.rows(_LEAVE, {"members": list(list_contact_ids)})

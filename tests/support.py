@@ -9,6 +9,7 @@ import httpx
 from django.conf import settings
 
 from contacts.models import SendingList
+from journeys.models import Journey
 from trackly.accounts.models import Account
 
 LIST = "+18005551234"
@@ -64,6 +65,24 @@ class Api(httpx.Client):
                 return job
             httpx.get(f"{self.base_url.copy_with(path='/healthz')}", trust_env=False)  # a round trip's pause
         raise AssertionError(f"the job does not end: {job}")
+
+
+def joins(*lists: SendingList) -> dict[str, Any]:
+    """A trigger: joining any of these lists."""
+    test = {"kind": "list", "operator": "on", "lists": [made.pk for made in lists]}
+    return {"kind": "all", "of": [test]}
+
+
+def new_journey(
+    account: Account, trigger: dict[str, Any] | None, *steps: dict[str, Any], **fields: Any
+) -> Journey:
+    """An active journey, unless `status` says otherwise."""
+    journey = Journey(account=account, trigger=trigger, **{"name": "Welcome", "status": "active", **fields})
+    status, journey.status = journey.status, "draft"
+    journey.save()
+    journey.status = status
+    journey.publish(list(steps))
+    return journey
 
 
 def new_account(*, rejects_voip: bool = True) -> tuple[Account, SendingList]:

@@ -6,8 +6,10 @@ Where `DATABASE_URL` and the like are absent, those of a stack that runs in the 
 README.md, "Settings", lists what there is.
 """
 
+from datetime import time
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import environ
 import structlog
@@ -78,6 +80,7 @@ TRACKLY_RATES = {
     "twilio": env.float("TWILIO_RATE", default=0.0),
     "telnyx": env.float("TELNYX_RATE", default=0.0),
     "realphonevalidation": env.float("REALPHONEVALIDATION_RATE", default=10.0),
+    "twilio_messages": env.float("TWILIO_MESSAGES_RATE", default=0.0),
 }
 # Days for which a carrier's answer is good, and seconds after which a number is asked about again that nobody
 # answered for (doubled each time, a day at most).
@@ -91,6 +94,33 @@ TRACKLY_LOOKUPS_IN_FLIGHT = env.int("TRACKLY_LOOKUPS_IN_FLIGHT", default=256)
 # seconds.
 TRACKLY_BREAKER_THRESHOLD = env.int("TRACKLY_BREAKER_THRESHOLD", default=10)
 TRACKLY_BREAKER_PAUSE = env.float("TRACKLY_BREAKER_PAUSE", default=15.0)
+
+# --- Welcome Journeys (journeys/) --------------------------------------------------------------------
+
+# By which way messages leave: `log` sends nothing, `twilio` is Twilio's Messages API.
+TRACKLY_MESSAGES = env.str("TRACKLY_MESSAGES", default="log")
+TWILIO_MESSAGES_URL = env.str("TWILIO_MESSAGES_URL", default="https://api.twilio.com")
+# Seconds for which the gateway is given time to take a message.
+TRACKLY_MESSAGE_TIMEOUT = env.float("TRACKLY_MESSAGE_TIMEOUT", default=10.0)
+# When nobody is texted, in the contact's time zone (the TCPA's hours: 47 CFR 64.1200(c)(1)); empty: never.
+_QUIET_HOURS = env.str("TRACKLY_QUIET_HOURS", default="21:00-08:00")
+try:
+    TRACKLY_QUIET_HOURS = tuple(
+        time.fromisoformat(at.strip()) for at in _QUIET_HOURS.split("-") if at.strip()
+    )
+except ValueError as exc:
+    raise ImproperlyConfigured(f"TRACKLY_QUIET_HOURS: {exc}; it must be like 21:00-08:00, or empty.") from exc
+if len(TRACKLY_QUIET_HOURS) not in (0, 2) or len(set(TRACKLY_QUIET_HOURS)) == 1:
+    raise ImproperlyConfigured(
+        f"TRACKLY_QUIET_HOURS is {_QUIET_HOURS!r}; it must be like 21:00-08:00, or empty."
+    )
+# Where contacts are of whose number that is not known.
+TRACKLY_TIME_ZONE = env.str("TRACKLY_TIME_ZONE", default="America/New_York")
+if TRACKLY_TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured(f"TRACKLY_TIME_ZONE is {TRACKLY_TIME_ZONE!r}, which is no IANA time zone.")
+# Enrollments that go on in one task (1: a task each), and seconds after which a claim is somebody else's.
+TRACKLY_ADVANCE_SIZE = env.int("TRACKLY_ADVANCE_SIZE", default=200)
+TRACKLY_ADVANCE_LEASE = env.float("TRACKLY_ADVANCE_LEASE", default=60.0)
 
 # --- Stripe (billing/payments.py) ---------------------------------------------------------------------
 
@@ -112,6 +142,7 @@ if TRACKLY_SANDBOX:
     # The very clients of production, at the stub; numbers that are not in its table are not asked about.
     TRACKLY_CARRIER, TRACKLY_VALIDATION, TRACKLY_DO_NOT_CALL = ["twilio"], ["telnyx"], "realphonevalidation"
     TWILIO_LOOKUPS_URL = TELNYX_URL = REALPHONEVALIDATION_URL = TRACKLY_SANDBOX_URL
+    TWILIO_MESSAGES_URL = TRACKLY_SANDBOX_URL
     STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, STRIPE_URL = "sk_sandbox", "whsec_sandbox", TRACKLY_SANDBOX_URL
     TWILIO_ACCOUNT_SID = TWILIO_AUTH_TOKEN = TELNYX_API_KEY = REALPHONEVALIDATION_TOKEN = "sandbox"  # noqa: S105
     TRACKLY_RATES = dict.fromkeys(TRACKLY_RATES, 0.0)
@@ -119,6 +150,7 @@ if TRACKLY_SANDBOX:
 _KNOWN_SOURCES: dict[str, tuple[list[str], list[str]]] = {
     "TRACKLY_CARRIER": (TRACKLY_CARRIER, ["twilio", "telnyx", "offline"]),
     "TRACKLY_VALIDATION": (TRACKLY_VALIDATION, ["twilio", "telnyx"]),
+    "TRACKLY_MESSAGES": ([TRACKLY_MESSAGES], ["log", "twilio"]),
     "TRACKLY_DO_NOT_CALL": ([TRACKLY_DO_NOT_CALL] if TRACKLY_DO_NOT_CALL else [], ["realphonevalidation"]),
 }
 for _name, (_chosen, _possible) in _KNOWN_SOURCES.items():
@@ -141,6 +173,7 @@ for _name in (
     "TRACKLY_LOOKUP_TRIES",
     "TRACKLY_LOOKUPS_IN_FLIGHT",
     "TRACKLY_BREAKER_THRESHOLD",
+    "TRACKLY_ADVANCE_SIZE",
 ):
     if globals()[_name] < 1:
         raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 1.")
@@ -270,9 +303,19 @@ CELERY_TASK_ROUTES = {
     "contacts.bulk.tasks.sweep": {"queue": "settle"},
     "contacts.tasks.look_up_again": {"queue": "live"},
     "billing.tasks.month_end": {"queue": "live"},
+    "journeys.tasks.tick": {"queue": "journeys"},
+    "journeys.tasks.advance": {"queue": "journeys"},
+    "journeys.tasks.send": {"queue": "messages"},
+    "journeys.tasks.confirm": {"queue": "messages"},
 }
 # A worker without `-Q` takes all queues, the short ones first.
-CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"settle": {}, "ingest": {}, "live": {}}
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
+    "settle": {},
+    "ingest": {},
+    "journeys": {},
+    "messages": {},
+    "live": {},
+}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -302,6 +345,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "options": {"expires": 120}},
+    "journeys": {"task": "journeys.tasks.tick", "schedule": 1.0, "options": {"expires": 10}},
     "month-end": {"task": "billing.tasks.month_end", "schedule": 600.0, "options": {"expires": 600}},
 }
 

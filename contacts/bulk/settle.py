@@ -13,7 +13,7 @@ from contacts.bulk import waiting
 from contacts.bulk.models import BulkJob, BulkSlice, JobStatus, SliceStatus
 from contacts.bulk.process import Report, give_up
 from contacts.models import SendingList
-from journeys.enroll import active_journeys
+from journeys.enroll import greetings
 from trackly.api import json
 
 logger = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ def _warnings(slices: Iterable[BulkSlice | Report]) -> list[str]:
         for list_id, (used_journeys, count) in part.lists.items():
             asked[int(list_id)] |= used_journeys
             opted_out[int(list_id)] += count
-    journeys = active_journeys(list_id for list_id, used in asked.items() if not used)
+    journeys = greetings(list_id for list_id, used in asked.items() if not used)
     numbers = dict(SendingList.objects.filter(pk__in=asked.keys()).values_list("pk", "phone_number"))
     warnings = []
     for list_id, number in sorted(numbers.items(), key=lambda item: item[1]):

@@ -14,7 +14,7 @@ from contacts import payload, rows
 from contacts.bulk.checks import Findings
 from contacts.bulk.entries import Entry, Outcome, alive
 from contacts.models import SignupMethod
-from journeys.enroll import active_journeys, enroll
+from journeys.enroll import Newcomer, enroll
 from trackly import sql
 from trackly.api import json
 
@@ -202,17 +202,17 @@ def _write_memberships(members: Iterable[_Membership]) -> int:
 
 
 def _enroll(wants: Sequence[tuple[Entry, _Membership]]) -> int:
-    """Enroll; the first entry that asked for an enrollment is the one that it counts for."""
-    if not wants:
-        return 0
-    journeys = active_journeys(membership.list_id for _, membership in wants)
-    first: dict[tuple[int, int], Entry] = {}
+    """Enroll; the first entry that asked for a membership's enrollments is the one that they count for."""
+    first: dict[int, Entry] = {}
+    newcomers = {}
     for entry, membership in wants:
-        for journey in journeys.get(membership.list_id, ()):
-            first.setdefault((journey.pk, membership.id), entry)
-    made = enroll(list(first))
-    for pair in made:
-        first[pair].enrolled += 1
+        first.setdefault(membership.id, entry)
+        newcomers[membership.id] = Newcomer(
+            membership.id, membership.contact_id, membership.list_id, membership.custom_fields or {}
+        )
+    made = enroll(list(newcomers.values()))
+    for _, list_contact_id in made:
+        first[list_contact_id].enrolled += 1
     return len(made)
 
 

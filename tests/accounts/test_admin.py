@@ -12,8 +12,7 @@ from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice
 from contacts.bulk.process import process
 from contacts.models import Contact, ListContact, ListTally
-from journeys.models import Journey
-from tests.support import LIST, new_account
+from tests.support import LIST, joins, new_account, new_journey
 from trackly.accounts.keys import find_key
 from trackly.accounts.models import ApiKey
 
@@ -40,7 +39,7 @@ def test_every_table_is_on_a_page() -> None:
 @pytest.mark.parametrize("model", PAGES, ids=lambda model: model.__name__)
 def test_every_list_opens_and_can_be_searched(operator: Client, model: type[Model]) -> None:
     account, sending_list = new_account()
-    Journey.objects.create(account=account, name="Welcome", status="active").lists.add(sending_list)
+    new_journey(account, joins(sending_list))
     body = f'[{{"phone_number": "+14155559876", "list_number": "{LIST}", "use_journeys": true}}]'
     _, [slice_id] = accept(account, read_batch({"contacts": body.encode()}))
     process(slice_id)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing.gate import refusal
 from journeys.models import Journey
-from tests.support import new_account
+from tests.support import joins, new_account
 from trackly.accounts.keys import KEY_PATTERN, create_key, find_key, record_use
 from trackly.accounts.models import Account, ApiKey
 
@@ -70,7 +70,9 @@ def test_create_account_prints_all_that_is_needed_on_one_line() -> None:
     assert key.account == account
     numbers = sorted(account.sending_lists.values_list("phone_number", flat=True))
     assert numbers == ["+18005551234", "+18005555678"]
-    assert Journey.objects.get(account=account, status="active", name="Hello").lists.count() == 2
+    [journey] = Journey.objects.filter(account=account, status="active", name="Hello")
+    assert journey.trigger == joins(*account.sending_lists.order_by("phone_number"))
+    assert journey.version is not None
     assert set(made) == {"account_id", "api_key", "lists", "journeys"}
 
 

@@ -20,8 +20,8 @@ from contacts.bulk import settle as settling
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice
 from contacts.models import Contact, ListContact
-from journeys.models import Enrollment, Journey
-from tests.support import contact, new_account, new_numbers
+from journeys.models import Enrollment
+from tests.support import contact, joins, new_account, new_journey, new_numbers
 from trackly import sql
 from trackly.accounts.models import Account
 from trackly.lookups.models import Lookup
@@ -174,7 +174,7 @@ def test_a_contact_that_can_not_even_be_read_does_not_keep_the_job_from_ending(
 def test_a_journey_of_another_account_greets_nobody() -> None:
     account, sending_list = new_account()
     stranger, _ = new_account()
-    Journey.objects.create(account=stranger, name="theirs", status="active").lists.add(sending_list)
+    new_journey(stranger, joins(sending_list), name="theirs")
     summary = run(account, contact(use_journeys=True), contact("bad"))
     assert summary["journeys_enrolled"] == 0
     assert "warnings" not in run(account, contact())
@@ -182,13 +182,13 @@ def test_a_journey_of_another_account_greets_nobody() -> None:
 
 def test_a_contact_that_fails_has_asked_for_journeys_all_the_same() -> None:
     account, sending_list = new_account()
-    Journey.objects.create(account=account, name="Welcome", status="active").lists.add(sending_list)
+    new_journey(account, joins(sending_list))
     assert "warnings" not in run(account, contact(), contact("bad", use_journeys=True))
 
 
 def test_the_number_of_statements_does_not_depend_on_the_slices_size() -> None:
     account, sending_list = new_account()
-    Journey.objects.create(account=account, name="Welcome", status="active").lists.add(sending_list)
+    new_journey(account, joins(sending_list))
 
     def statements(*contacts: Any) -> int:
         _, [slice_id] = accept_batch(account, *contacts)
@@ -367,8 +367,8 @@ def test_a_deleted_list_is_not_found_and_another_accounts_neither() -> None:
 def test_only_active_journeys_of_the_list_enroll() -> None:
     account, sending_list = new_account()
     for status in ("draft", "active", "paused", "archived"):
-        Journey.objects.create(account=account, name=status, status=status).lists.add(sending_list)
-    Journey.objects.create(account=account, name="elsewhere", status="active")
+        new_journey(account, joins(sending_list), name=status, status=status)
+    new_journey(account, None, name="elsewhere")
     assert run(account, contact(use_journeys=True))["journeys_enrolled"] == 1
     assert Enrollment.objects.get().journey.name == "active"
 

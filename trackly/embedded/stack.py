@@ -71,7 +71,8 @@ class Stack:
         workers = str(os.environ.get("WORKERS") or max(1, os.cpu_count() or 1))
         schedule = str(self.home.path / "beat-schedule")
         self._start("worker", [*worker, "-n", "ingest@%h", "-Q", "settle,ingest", "-c", workers])
-        self._start("live", [*worker, "-n", "live@%h", "-Q", "live", "-P", "threads", "-c", "8"])
+        self._start("journeys", [*worker, "-n", "journeys@%h", "-Q", "journeys", "-c", workers])
+        self._start("live", [*worker, "-n", "live@%h", "-Q", "messages,live", "-P", "threads", "-c", "8"])
         self._start("beat", [*celery, "beat", "-l", "WARNING", "-s", schedule, "--pidfile="])
         gunicorn = [python, "-m", "gunicorn", "-c", "python:trackly.gunicorn", "-b", f"127.0.0.1:{port}"]
         gunicorn += ["trackly.wsgi"]

@@ -6,7 +6,7 @@ asked (rule 3); a claim is renewed meanwhile, and one that nobody renews is free
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from trackly import sql
 from trackly.lookups.models import EVERYBODY, Kind, Lookup
-from trackly.outbound import Caller, OutboundError, caller
+from trackly.outbound import Caller, OutboundError, caller, in_ticks
 from trackly.outbound.breaker import CircuitOpen
 
 T = TypeVar("T")
@@ -26,8 +26,6 @@ logger = structlog.get_logger(__name__)
 LEASE_SECONDS = 15.0
 """A claim that was not renewed for so long is anybody's."""
 _RENEW_SECONDS = 5.0
-_TICK_SECONDS = 0.25
-"""An answer is in the database so long after it came, at the latest."""
 _LONGEST_LOOK = 0.5
 """Seconds between two looks at what somebody else is asking about."""
 
@@ -209,16 +207,14 @@ class _Held(Generic[T]):
         asked = {number: way.submit(_ask(self._question, way, number)) for number in sorted(claimed)}
         got: dict[str, T] = {}
         try:
-            while asked:
-                wait(asked.values(), timeout=_TICK_SECONDS)
-                done = {number: future for number, future in asked.items() if future.done()}
+            for done, left in in_ticks(asked):
                 if done:
                     answers, failed, unasked = _sort(done)
                     self._question.store(answers, failed)
                     if unasked:
                         self._question.release(unasked, pause=self._question.pause)
                     got.update(answers)
-                asked = {number: future for number, future in asked.items() if number not in done}
+                asked = left
                 self.renew(set(asked))
         finally:
             if asked:
@@ -232,7 +228,7 @@ async def _ask(question: Question[T], way: Caller, number: str) -> T:
     return await question.ask(way, number)
 
 
-def _sort(done: Mapping[str, "Future[T]"]) -> tuple[dict[str, T], list[str], list[str]]:
+def _sort(done: Mapping[str, Future[T]]) -> tuple[dict[str, T], list[str], list[str]]:
     """Answers by number; the numbers that nobody answered for; those that nobody was asked about.
 
     What nobody foresaw counts as no answer, for its number alone.

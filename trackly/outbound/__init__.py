@@ -4,6 +4,7 @@ from trackly.outbound.calling import Caller, caller, check_status, read_as
 from trackly.outbound.errors import OutboundError, TooFast, Verdict
 from trackly.outbound.http import OK, Request, Response, basic
 from trackly.outbound.retry import backoff, retry_after
+from trackly.outbound.ticks import in_ticks
 
 __all__ = [
     "OK",
@@ -17,6 +18,7 @@ __all__ = [
     "basic",
     "caller",
     "check_status",
+    "in_ticks",
     "read_as",
     "retry_after",
 ]

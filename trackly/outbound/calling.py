@@ -68,7 +68,8 @@ class Caller:
                         breaker.answered()
                         raise
                     failed += 1
-                    gives_up = exc.verdict is Verdict.NOT_US or failed >= settings.TRACKLY_LOOKUP_TRIES
+                    is_final = exc.verdict in (Verdict.NOT_US, Verdict.MAYBE)
+                    gives_up = is_final or failed >= settings.TRACKLY_LOOKUP_TRIES
                     if gives_up or failed > 1 or breaker.is_open:  # one failure is nothing yet
                         breaker.failed(subject)
                     if gives_up or breaker.is_open:
@@ -83,18 +84,26 @@ class Caller:
     async def _try(self, request: Request, read: Callable[[Response], T]) -> T:
         async with self._in_flight:
             try:
-                async with asyncio.timeout(settings.TRACKLY_LOOKUP_TIMEOUT):
+                async with asyncio.timeout(request.timeout or settings.TRACKLY_LOOKUP_TIMEOUT):
                     response = await self._send(request)
             except (aiohttp.ClientError, TimeoutError) as exc:
+                arrived = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+                verdict = Verdict.MAYBE if request.once and arrived else Verdict.TRY_AGAIN
                 # Not `from exc`: its message names the URL, and so the number.
-                raise OutboundError(f"no answer: {type(exc).__name__}", Verdict.TRY_AGAIN) from None
-        return read(response)
+                raise OutboundError(f"no answer: {type(exc).__name__}", verdict) from None
+        try:
+            return read(response)
+        except OutboundError as exc:
+            if request.once and exc.verdict is Verdict.TRY_AGAIN:
+                raise OutboundError(str(exc), Verdict.MAYBE) from exc
+            raise
 
     async def _send(self, request: Request) -> Response:
         if self._session is None:
             self._session = session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # the semaphore is the limit
-                timeout=aiohttp.ClientTimeout(total=None),  # each try has one as a whole
+                # Each try has one as a whole; this one is for what was never sent.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.TRACKLY_LOOKUP_TIMEOUT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # The sandbox is on the loopback, where no proxy must get to see a number.
                 trust_env=not settings.TRACKLY_SANDBOX,

@@ -10,6 +10,8 @@ class Verdict(Enum):
     """The service, or the way to it, is in trouble."""
     NOT_THIS = "this question can't be answered"
     """The service works; to this question it has no answer, today or tomorrow."""
+    MAYBE = "it may have taken effect"
+    """Nobody knows whether the request arrived, and to send it again would do it twice."""
     NOT_US = "we are refused"
     """Credentials, permissions, quota: nothing that we ask is answered before somebody mends that."""
 

@@ -17,6 +17,10 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
+    once: bool = False
+    """It does something each time it arrives: not sent again unless it is known not to have."""
+    timeout: float | None = None
+    """Seconds; None: TRACKLY_LOOKUP_TIMEOUT."""
 
 
 @dataclass(frozen=True, kw_only=True)

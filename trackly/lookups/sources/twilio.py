@@ -18,11 +18,11 @@ from trackly.outbound import (
     Response,
     TooFast,
     Verdict,
-    basic,
     check_status,
     read_as,
     retry_after,
 )
+from trackly.outbound.twilio import REFUSED, TOO_FAST, credentials, error_code
 
 _KINDS = {
     "mobile": LineKind.MOBILE,
@@ -42,9 +42,8 @@ _IN_SERVICE = {"active": True, "reachable": True, "unreachable": True, "inactive
 
 _NO_SUCH_NUMBER = 20404
 _OUT_OF_COVERAGE = {60600, 60610}
-_TOO_FAST = {20429, 60616, 60626}
-_REFUSED = {
-    20003,  # authentication failed
+_TOO_FAST = TOO_FAST | {60616, 60626}
+_REFUSED = REFUSED | {
     60606,  # the package is not enabled for the account
     60611,  # the package's quota is used up
     60614,  # must be asked in another of Twilio's regions
@@ -74,10 +73,6 @@ class _Answer(msgspec.Struct):
     line_status: _LineStatus | None = None
 
 
-class _Error(msgspec.Struct):
-    code: int
-
-
 async def look_up(caller: Caller, phone_number: str) -> Line:
     """What Twilio knows of a number in E.164. Raises OutboundError."""
     fields = "line_type_intelligence"
@@ -86,22 +81,15 @@ async def look_up(caller: Caller, phone_number: str) -> Line:
     request = Request(
         url=f"{settings.TWILIO_LOOKUPS_URL}/v2/PhoneNumbers/{quote(phone_number)}",
         params={"Fields": fields},
-        headers=basic(*_credentials()),
+        headers=credentials(),
     )
     return await caller.ask("twilio", phone_number, request, read)
-
-
-def _credentials() -> tuple[str, str]:
-    return settings.TWILIO_API_KEY or settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN
 
 
 def read(response: Response) -> Line:
     """The line that a response describes. Raises OutboundError, TooFast."""
     if response.status != OK:
-        try:
-            code = read_as(response, _Error).code
-        except OutboundError:
-            code = 0
+        code = error_code(response)
         if code == _NO_SUCH_NUMBER:
             return Line(valid=False)
         _check(code, response)

@@ -14,6 +14,7 @@ from trackly.accounts.models import Account
 from trackly.api import json
 
 _LONGEST_NAME = 200
+_HELLO = "Hi {{first_name|there}}, welcome to {{brand_name}}! Reply STOP to unsubscribe."
 BILLING = ["none", "no_payment_method", *BillingStatus.values]
 
 
@@ -27,7 +28,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--billing", choices=BILLING, default="none", help="default: none")
         parser.add_argument(
-            "--welcome-journey", action="append", default=[], metavar="NAME", help="active, on all the lists"
+            "--welcome-journey",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="active, with one message, on all the lists",
         )
         parser.add_argument("--json", action="store_true", help="print one line of JSON")
 
@@ -60,8 +65,12 @@ def _create(name: str, numbers: list[str], billing: str, journeys: list[str]) ->
     ]
     greeting = []
     for journey_name in journeys:
-        journey = Journey.objects.create(account=account, name=journey_name, status=JourneyStatus.ACTIVE)
-        journey.lists.set(lists)
+        joins = {"kind": "list", "operator": "on", "lists": [made.pk for made in lists]}
+        journey = Journey.objects.create(
+            account=account, name=journey_name, trigger={"kind": "all", "of": [joins]}
+        )
+        journey.status = JourneyStatus.ACTIVE
+        journey.publish([{"kind": "message", "id": "hello", "text": _HELLO}])
         greeting.append({"id": journey.pk, "name": journey.name})
     if billing != "none":
         active = billing == "no_payment_method"

@@ -1,0 +1,234 @@
+"""The language of triggers and of condition steps: what is asked of a contact, and how it is answered.
+
+A document is a test, or a group of tests: `{"kind": "all" | "any", "of": [test, …]}`, nested. Texts are
+compared without regard to case, and numbers and booleans as the texts that a person would write for them
+(`5`, `true`), so that a marketer need not know which of them a client sends. A field that a contact lacks is
+equal to nothing: `ne` and `not_in` hold for it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+MOST_TESTS = 50
+"""Of one trigger or condition step."""
+MOST_LEVELS = 5
+"""Of groups in groups."""
+
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Operator(StrEnum):
+    """What a custom field is asked."""
+
+    EQ = "eq"
+    NE = "ne"
+    IN = "in"
+    NOT_IN = "not_in"
+    EXISTS = "exists"
+    CONTAINS = "contains"
+
+
+class FieldTest(Struct, tag_field="kind", tag="field", forbid_unknown_fields=True, frozen=True):
+    """A custom field of the membership: `eq`, `ne` and `contains` take one value, `exists` none."""
+
+    name: Text
+    operator: Operator
+    values: Annotated[list[Annotated[str, Meta(max_length=200)]], Meta(max_length=100)] = []
+
+
+class Membership(StrEnum):
+    """What is asked of the contact's active memberships."""
+
+    ON = "on"
+    """He is on one of the lists at least."""
+    NOT_ON = "not_on"
+    """He is on none of them."""
+
+
+class ListTest(Struct, tag_field="kind", tag="list", forbid_unknown_fields=True, frozen=True):
+    """Membership of lists, by their ids."""
+
+    operator: Membership
+    lists: Annotated[list[int], Meta(min_length=1, max_length=100)]
+
+
+class Event(StrEnum):
+    """What may have happened since the enrollment."""
+
+    SENT = "sent"
+    """A message step's message went out."""
+    FAILED = "failed"
+    """A message step's message could not be sent."""
+    JOINED = "joined"
+    """The contact joined one of the lists."""
+
+
+class HappenedTest(Struct, tag_field="kind", tag="happened", forbid_unknown_fields=True, frozen=True):
+    """`sent` and `failed` name a message step (none: any), `joined` the lists. Not for triggers."""
+
+    event: Event
+    step: str = ""
+    lists: Annotated[list[int], Meta(max_length=100)] = []
+
+
+class AllOf(Struct, tag_field="kind", tag="all", forbid_unknown_fields=True, frozen=True):
+    of: "list[Test]"
+
+
+class AnyOf(Struct, tag_field="kind", tag="any", forbid_unknown_fields=True, frozen=True):
+    of: "list[Test]"
+
+
+Group = AllOf | AnyOf
+Test = AllOf | AnyOf | FieldTest | ListTest | HappenedTest
+
+
+class Person:
+    """What tests see of a contact, as a member of a list."""
+
+    __slots__ = ("_texts", "fields", "happened", "joined", "lists")
+
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        lists: set[int],
+        happened: set[tuple[str, str]] | None = None,
+        joined: set[int] | None = None,
+    ) -> None:
+        self.fields = fields
+        """Custom fields."""
+        self.lists = lists
+        """Ids of the lists that he is an active member of."""
+        self.happened = happened or set()
+        """(event, step) of his messages since the enrollment."""
+        self.joined = joined or set()
+        """Ids of the lists that he joined since the enrollment."""
+        self._texts: dict[str, str | None] = {}
+
+    def text(self, name: str) -> str | None:
+        """A custom field as it is compared; None: he has no such field."""
+        try:
+            return self._texts[name]
+        except KeyError:
+            found = self._texts[name] = as_text(self.fields[name]).casefold() if name in self.fields else None
+            return found
+
+
+def as_text(value: Any) -> str:
+    """A custom field's value as a person would write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - then 1e+15 is said
+        return str(int(value))
+    return str(value)
+
+
+Check = Callable[[Person], bool]
+
+
+def compiled(test: Test) -> Check:
+    """A function that answers the test. A group of nothing holds for nobody."""
+    match test:
+        case AllOf() | AnyOf():
+            return _group(test)
+        case FieldTest():
+            return _field(test)
+        case ListTest():
+            lists = frozenset(test.lists)
+            if test.operator is Membership.ON:
+                return lambda person: not lists.isdisjoint(person.lists)
+            return lambda person: lists.isdisjoint(person.lists)
+        case HappenedTest():
+            return _happened(test)
+
+
+def _group(group: Group) -> Check:
+    checks = [compiled(test) for test in group.of]
+    if len(checks) == 1:
+        return checks[0]
+    if isinstance(group, AnyOf):
+        return lambda person: any(check(person) for check in checks)
+    return lambda person: bool(checks) and all(check(person) for check in checks)
+
+
+def _field(test: FieldTest) -> Check:
+    name, values = test.name, frozenset(value.casefold() for value in test.values)
+    match test.operator:
+        case Operator.EQ | Operator.IN:
+            return lambda person: person.text(name) in values
+        case Operator.NE | Operator.NOT_IN:
+            return lambda person: person.text(name) not in values
+        case Operator.EXISTS:
+            return lambda person: name in person.fields
+        case Operator.CONTAINS:
+            part = next(iter(values))
+            return lambda person: part in (person.text(name) or "")
+
+
+def _happened(test: HappenedTest) -> Check:
+    if test.event is Event.JOINED:
+        lists = frozenset(test.lists)
+        return lambda person: not lists.isdisjoint(person.joined)
+    if test.step:
+        happening = (str(test.event), test.step)
+        return lambda person: happening in person.happened
+    return lambda person: any(event == test.event for event, _ in person.happened)
+
+
+def leaves(test: Test) -> "Iterator[FieldTest | ListTest | HappenedTest]":
+    """The tests in it that are no groups."""
+    if isinstance(test, AllOf | AnyOf):
+        for part in test.of:
+            yield from leaves(part)
+    else:
+        yield test
+
+
+def levels(test: Test) -> int:
+    """How many groups are in each other."""
+    return 1 + max(map(levels, test.of), default=0) if isinstance(test, AllOf | AnyOf) else 0
+
+
+def problems(test: Test, lists: set[int]) -> Iterator[str]:
+    """What is wrong with a test, in sentences. `lists`: the ids of the account's lists."""
+    if levels(test) > MOST_LEVELS:
+        yield f"Groups are nested more than {MOST_LEVELS} levels deep."
+    parts = list(leaves(test))
+    if len(parts) > MOST_TESTS:
+        yield f"There are more than {MOST_TESTS} conditions."
+    if any(not group.of for group in _groups(test)):
+        yield "A group has no condition: add one, or remove the group."
+    for part in parts:
+        yield from _of_test(part)
+        if isinstance(part, ListTest | HappenedTest) and not lists.issuperset(part.lists):
+            yield "A condition names a list that the account does not have."
+
+
+def _of_test(test: FieldTest | ListTest | HappenedTest) -> Iterator[str]:
+    match test:
+        case FieldTest(operator=Operator.EXISTS, values=[_, *_]):
+            yield f'"{test.name} exists" takes no value.'
+        case FieldTest(operator=Operator.EQ | Operator.NE | Operator.CONTAINS) if len(test.values) != 1:
+            yield f'The condition on "{test.name}" takes one value.'
+        case FieldTest(operator=Operator.CONTAINS, values=[""]):
+            yield f'What must "{test.name}" contain?'
+        case FieldTest(operator=Operator.IN | Operator.NOT_IN, values=[]):
+            yield f'The condition on "{test.name}" takes at least one value.'
+        case HappenedTest(event=Event.JOINED, lists=[]):
+            yield "Which list must the contact have joined?"
+
+
+def _groups(test: Test) -> Iterator[Group]:
+    if isinstance(test, AllOf | AnyOf):
+        yield test
+        for part in test.of:
+            yield from _groups(part)
+
+
+def read_trigger(document: Any) -> Group:
+    """A stored trigger. Raises msgspec.ValidationError, whose message says where it is wrong."""
+    return msgspec.convert(document, AllOf | AnyOf)

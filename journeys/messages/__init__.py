@@ -1,0 +1,1 @@
+"""Text messages: their texts, the outbox, and the gateways they leave by."""

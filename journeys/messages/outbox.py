@@ -1,0 +1,218 @@
+"""The outbox: messages leave it once each, by the gateway that TRACKLY_MESSAGES names.
+
+A row is marked as being sent before the gateway is asked. Where no answer comes (time-out, reset, the worker
+died) the gateway may have the message: the row is *unconfirmed* and not sent again, but looked for in the
+gateway's own list; only if it is not there, minutes later, it is sent another time.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from contacts import memberships, rows
+from journeys import clock
+from journeys.messages.gateways import OptedOut, Outgoing, gateway
+from journeys.models import MessageStatus, OutboundMessage
+from trackly import sql
+from trackly.api import json
+from trackly.outbound import OutboundError, Verdict, caller, in_ticks
+
+logger = structlog.get_logger(__name__)
+
+AT_ONCE = 100
+"""Messages of one set: all of them are under way at once."""
+SILENT = timedelta(minutes=2)
+"""After this a message that a worker took without a word of it since is unconfirmed: the worker is dead."""
+SETTLED = timedelta(minutes=5)
+"""After this a gateway's list has every message that it has taken."""
+GIVE_UP = timedelta(days=1)
+"""A message that nobody takes for so long is not sent any more."""
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=15)
+
+_DUE = """
+SELECT message.id, message.text, message.attempts, message.list_contact_id, contact.phone_number AS to_number,
+       list.phone_number AS from_number, contact.time_zone, member.unsubscribed_at,
+       list.status <> 'active' OR account.suspended_at IS NOT NULL AS on_hold
+FROM journeys_outboundmessage AS message
+JOIN contacts_listcontact AS member ON member.id = message.list_contact_id
+JOIN contacts_contact AS contact ON contact.id = member.contact_id
+JOIN contacts_sendinglist AS list ON list.id = member.sending_list_id
+JOIN accounts_account AS account ON account.id = list.account_id
+WHERE message.status = 'queued' AND message.due_at <= %(now)s
+ORDER BY message.due_at LIMIT %(most)s
+FOR UPDATE OF message SKIP LOCKED
+"""
+
+_MARK = """
+UPDATE journeys_outboundmessage AS message
+SET status = input.status, due_at = COALESCE(input.due_at, message.due_at), error = input.error,
+    gateway = input.gateway, gateway_id = input.gateway_id,
+    claimed_at = CASE WHEN input.status = 'sending' THEN %(now)s::timestamptz ELSE message.claimed_at END,
+    attempts = message.attempts + (input.status = 'sending')::int,
+    sent_at = CASE WHEN input.status = 'sent' THEN %(now)s::timestamptz END
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
+    id bigint, status text, due_at timestamptz, error text, gateway text, gateway_id text
+)
+WHERE message.id = input.id AND message.status = ANY(%(before)s)
+"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of a message."""
+
+    id: int
+    status: MessageStatus
+    due_at: datetime | None = None
+    error: str = ""
+    gateway_id: str = ""
+    gateway: str = field(default_factory=lambda: settings.TRACKLY_MESSAGES)
+
+
+def is_due(now: datetime) -> bool:
+    """Whether there is anything to send."""
+    return OutboundMessage.objects.filter(status=MessageStatus.QUEUED, due_at__lte=now).exists()
+
+
+def send(now: datetime) -> int:
+    """Send a set of messages that are due; how many were looked at. Call it outside of transactions."""
+    taken: list[Mapping[str, Any]] = []
+
+    def take() -> None:
+        taken[:] = sql.rows(_DUE, {"now": now, "most": AT_ONCE})
+        quiet = clock.quiet_hours()
+        _mark([_before_sending(row, now, quiet) for row in taken], now, MessageStatus.QUEUED)
+
+    sql.in_transaction(take)
+    quiet = clock.quiet_hours()
+    to_send = [row for row in taken if _before_sending(row, now, quiet).status is MessageStatus.SENDING]
+    if to_send:
+        _hand_over(to_send)
+    return len(taken)
+
+
+def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHours | None) -> Change:
+    """What may have changed since the step was taken counts: consent, a pause, the time of day."""
+    if row["unsubscribed_at"] is not None:
+        return Change(row["id"], MessageStatus.CANCELLED, error="The contact opted out.")
+    until = quiet.until(now, clock.zone(row["time_zone"])) if quiet else None
+    if row["on_hold"] or until:
+        return Change(row["id"], MessageStatus.QUEUED, due_at=until or now + clock.HOLD)
+    return Change(row["id"], MessageStatus.SENDING)
+
+
+def _hand_over(taken: Sequence[Mapping[str, Any]]) -> None:
+    """Give messages to the gateway, all at once; what becomes of each is stored as it is known."""
+    by, way = gateway(), caller()
+    members = {row["id"]: row["list_contact_id"] for row in taken}
+    attempts = {row["id"]: row["attempts"] for row in taken}
+    asked: dict[int, Future[str]] = {
+        row["id"]: way.submit(by.send(way, Outgoing(row["from_number"], row["to_number"], row["text"])))
+        for row in taken
+    }
+    for done, _ in in_ticks(asked):
+        now = timezone.now()
+        changes = [_outcome(message, future, attempts[message], now) for message, future in done.items()]
+        sql.in_transaction(partial(_mark, changes, now, MessageStatus.SENDING))
+        opted_out = [members[message] for message, future in done.items() if _said_stop(future)]
+        if opted_out:
+            _opt_out(opted_out)
+
+
+def _said_stop(future: Future[str]) -> bool:
+    return isinstance(future.exception(), OptedOut)
+
+
+def _outcome(message: int, future: Future[str], attempts: int, now: datetime) -> Change:
+    error = future.exception()
+    if error is None:
+        return Change(message, MessageStatus.SENT, gateway_id=future.result())
+    verdict = error.verdict if isinstance(error, OutboundError) else Verdict.MAYBE
+    if not isinstance(error, OutboundError):  # what nobody foresaw may have happened after the sending
+        logger.error("message_raised", message=message, exc_info=error)
+    if verdict is Verdict.NOT_THIS:
+        return Change(message, MessageStatus.FAILED, error=str(error)[:200])
+    if verdict is Verdict.MAYBE:
+        return Change(message, MessageStatus.UNCONFIRMED, error=str(error)[:200])
+    if verdict is Verdict.NOT_US:
+        logger.error("gateway_refuses_us", error=str(error))
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts, 10))
+    return Change(message, MessageStatus.QUEUED, due_at=now + pause, error=str(error)[:200])
+
+
+def _mark(changes: Iterable[Change], now: datetime, *before: MessageStatus) -> None:
+    """Store what becomes of messages that are `before` as they were."""
+    wanted = json.encode([vars(change) for change in changes]).decode()
+    sql.rows(_MARK, {"rows": wanted, "now": now, "before": [str(status) for status in before]})
+
+
+def _opt_out(list_contact_ids: Sequence[int]) -> None:
+    """The gateway says that these contacts want no messages: they have told it, not us."""
+
+    def effect() -> None:
+        numbers = sql.rows(
+            "SELECT DISTINCT phone_number FROM contacts_contact AS contact"
+            " JOIN contacts_listcontact AS member ON member.contact_id = contact.id"
+            " WHERE member.id = ANY(%(ids)s)",
+            {"ids": list(list_contact_ids)},
+        )
+        rows.lock(sorted(row["phone_number"] for row in numbers))
+        memberships.opt_out(list_contact_ids)
+
+    sql.in_transaction(effect)
+
+
+def look_after(now: datetime) -> None:
+    """What a dead worker held becomes unconfirmed; what nobody took for a day is given up."""
+    silent = OutboundMessage.objects.filter(status=MessageStatus.SENDING, claimed_at__lt=now - SILENT)
+    if count := silent.update(status=MessageStatus.UNCONFIRMED, error="The worker that sent it was lost."):
+        logger.warning("messages_unconfirmed", count=count)
+    queued = OutboundMessage.objects.filter(status=MessageStatus.QUEUED, due_at__lte=now)
+    if count := queued.filter(created_at__lt=now - GIVE_UP).update(status=MessageStatus.FAILED):
+        logger.error("messages_given_up", count=count)
+
+
+def unconfirmed(now: datetime) -> QuerySet[OutboundMessage]:
+    """Messages that the gateway's list can tell about by now."""
+    return OutboundMessage.objects.filter(status=MessageStatus.UNCONFIRMED, claimed_at__lt=now - SETTLED)
+
+
+def confirm(now: datetime) -> int:
+    """Ask the gateway whether it has what is unconfirmed; how many are settled. Not in a transaction.
+
+    What it has is sent; what it does not have is queued again.
+    """
+    asked_for = unconfirmed(now).order_by("claimed_at")
+    found = asked_for.select_related("list_contact__contact", "list_contact__sending_list")[:AT_ONCE]
+    settled = 0
+    for message in found:  # one by one: two of one text to one number must not both find the same
+        try:
+            known = _find(message)
+        except OutboundError as exc:
+            logger.warning("not_confirmed", message=message.pk, error=str(exc))
+            return settled
+        change = Change(message.pk, MessageStatus.QUEUED, due_at=now, error="The gateway never got it.")
+        if known:
+            change = Change(message.pk, MessageStatus.SENT, gateway_id=known, gateway=message.gateway)
+        sql.in_transaction(partial(_mark, [change], now, MessageStatus.UNCONFIRMED))
+        settled += 1
+    return settled
+
+
+def _find(message: OutboundMessage) -> str:
+    """The gateway's id of a message that it has after all, or empty. Raises OutboundError."""
+    member, by, way = message.list_contact, gateway(message.gateway), caller()
+    outgoing = Outgoing(member.sending_list.phone_number, member.contact.phone_number, message.text)
+    since = message.claimed_at or message.created_at
+    candidates = way.submit(by.find(way, outgoing, message.pk, since)).result()
+    known = OutboundMessage.objects.filter(gateway=by.name, gateway_id__in=candidates)
+    taken = set(known.values_list("gateway_id", flat=True)) if candidates else set()
+    return next((candidate for candidate in candidates if candidate not in taken), "")

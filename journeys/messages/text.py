@@ -1,0 +1,129 @@
+"""The text of a message: macros filled in, and how many segments it takes.
+
+`{{first_name}}` is a custom field, or one of BUILT_IN; `{{first_name|there}}` says what stands there for who
+has no such field, or an empty one. `{{{{` is a literal `{{`. A value is taken as it is: braces in it mean
+nothing.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from journeys.conditions import as_text
+
+LONGEST = 1_600
+"""Characters; what Twilio takes (error 21617)."""
+LONGEST_VALUE = 200
+"""Characters of a custom field that a message repeats."""
+BUILT_IN = ("phone_number", "list_number", "list_name", "brand_name")
+"""What is known of everybody; a custom field of the same name counts first."""
+
+_TOKEN = re.compile(r"\{\{\{\{|\{\{(?P<macro>[^{}]*)\}\}|\{\{")
+_MACRO = re.compile(r"\s*(?P<name>[^|\s](?:[^|]*[^|\s])?)\s*(?:\|(?P<default>.*))?", re.DOTALL)
+
+
+def _parts(template: str) -> Iterator[tuple[str, re.Match[str] | None]]:
+    """Literal text, each with the macro behind it, if any. Raises ValueError where a macro is none."""
+    position = 0
+    for token in _TOKEN.finditer(template):
+        literal = template[position : token.start()]
+        position = token.end()
+        if token[0] == "{{{{":
+            yield literal + "{{", None
+            continue
+        if token["macro"] is None:
+            raise ValueError(f'"{template[token.start() : token.start() + 20]}" is not closed by "}}}}".')
+        macro = _MACRO.fullmatch(token["macro"])
+        if macro is None:
+            raise ValueError(f'"{token[0]}" names no field.')
+        yield literal, macro
+    yield template[position:], None
+
+
+def problems(template: str) -> Iterator[str]:
+    """What is wrong with a template, in sentences."""
+    if not template.strip():
+        yield "The message is empty."
+    if any(not _is_printable(character) for character in template):
+        yield "The message holds a character that can't be sent."
+    try:
+        literal = sum(len(text) for text, _ in _parts(template))
+    except ValueError as exc:
+        yield f"The message has a macro that can't be read: {exc}"
+    else:
+        if literal > LONGEST:
+            yield f"The message is longer than {LONGEST:,} characters."
+
+
+def macros(template: str) -> list[str]:
+    """The names that a template asks for, each once."""
+    return list(dict.fromkeys(macro["name"] for _, macro in _parts(template) if macro))
+
+
+def render(template: str, fields: Mapping[str, Any], known: Mapping[str, str]) -> str:
+    """The message to one contact: its custom fields, and what is `known` (BUILT_IN), in the template.
+
+    At most LONGEST characters. Raises ValueError for a template that `problems` complains of.
+    """
+    text = "".join(
+        literal + (_value(macro, fields, known) if macro else "") for literal, macro in _parts(template)
+    )
+    return text[:LONGEST].strip()
+
+
+def _value(macro: re.Match[str], fields: Mapping[str, Any], known: Mapping[str, str]) -> str:
+    name = macro["name"]
+    found = as_text(fields[name]) if name in fields else known.get(name, "")
+    # One line, and nothing that is no text: what a client stored must not shape our message.
+    words = " ".join("".join(c if _is_printable(c) else " " for c in found).split())
+    return words[:LONGEST_VALUE] or macro["default"] or ""
+
+
+def _is_printable(character: str) -> bool:
+    """No control characters but line breaks, no surrogates."""
+    return character == "\n" or unicodedata.category(character) not in {"Cc", "Cs"}
+
+
+# 3GPP TS 23.038, 6.2.1: the default alphabet, and its extension table, whose characters take two places.
+_GSM_7 = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_7_EXTENSION = frozenset("\f^{}\\[~]|€")
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What a text takes on the air (3GPP TS 23.040, 9.2.3.24.1 for more than one segment)."""
+
+    encoding: str
+    """`GSM-7` or `UCS-2`."""
+    count: int
+    units: int
+    """Places taken: septets, or 16-bit units."""
+
+    def __str__(self) -> str:
+        return f"{self.encoding}, {self.count} segment{'' if self.count == 1 else 's'}"
+
+
+def segments(text: str) -> Segments:
+    """How a text is encoded, and in how many segments it travels. An empty text takes one."""
+    if all(character in _GSM_7 or character in _GSM_7_EXTENSION for character in text):
+        widths = [2 if character in _GSM_7_EXTENSION else 1 for character in text]
+        return Segments("GSM-7", _count(widths, alone=160, of_many=153), sum(widths))
+    widths = [2 if ord(character) > 0xFFFF else 1 for character in text]  # noqa: PLR2004 - then a surrogate pair
+    return Segments("UCS-2", _count(widths, alone=70, of_many=67), sum(widths))
+
+
+def _count(widths: list[int], *, alone: int, of_many: int) -> int:
+    """Segments; a character of two places is never cut in two."""
+    if sum(widths) <= alone:
+        return 1
+    count, used = 1, 0
+    for width in widths:
+        if used + width > of_many:
+            count, used = count + 1, 0
+        used += width
+    return count

@@ -1,0 +1,220 @@
+"""The steps of a journey: what each does, how they follow each other, and what is wrong with a draft.
+
+A plan is a list of steps. After a step comes the one that its `next` names, or the one below it; a condition
+has two ways on. Below the last step the journey ends.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from journeys import conditions
+from journeys.conditions import Event, HappenedTest
+from journeys.messages import text
+
+MOST_STEPS = 100
+LONGEST = timedelta(days=30)
+"""Of a journey, from the enrollment; who is still on it then leaves it."""
+END = "end"
+"""Where a way on leads that ends the journey."""
+
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,16}\Z")]
+
+
+class _Step(Struct, tag_field="kind", forbid_unknown_fields=True, frozen=True):
+    id: Id
+
+
+class Message(_Step, tag="message", frozen=True):
+    """Send a text message; waits while the contact's quiet hours last."""
+
+    text: str
+    next: str = ""
+
+
+class Wait(_Step, tag="wait", frozen=True):
+    """Days are days of the contact's calendar: the same time of day, also over a change of the clocks."""
+
+    amount: Annotated[int, Meta(ge=1)]
+    unit: Literal["minutes", "hours", "days"]
+    next: str = ""
+
+
+class WaitUntil(_Step, tag="wait_until", frozen=True):
+    """Wait until the next time that it is `at` (`HH:MM`) where the contact is."""
+
+    at: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z")]
+    next: str = ""
+
+    @property
+    def time_of_day(self) -> time:
+        return time.fromisoformat(self.at)
+
+
+class Condition(_Step, tag="condition", frozen=True):
+    """Go on with one of two steps."""
+
+    test: conditions.Test
+    yes: str = ""
+    no: str = ""
+
+
+class SetField(_Step, tag="set_field", frozen=True):
+    """Set a custom field of the membership."""
+
+    name: conditions.Text
+    value: Annotated[str, Meta(max_length=1000)]
+    next: str = ""
+
+
+class Unsubscribe(_Step, tag="unsubscribe", frozen=True):
+    """Opt the contact out of the list; that ends all its journeys, this one too."""
+
+
+class Exit(_Step, tag="exit", frozen=True):
+    """End the journey."""
+
+
+Step = Message | Wait | WaitUntil | Condition | SetField | Unsubscribe | Exit
+WAITS = (Wait, WaitUntil)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps a journey from being used."""
+
+    message: str
+    step: str = ""
+    """The id of the step it is about; empty: the journey."""
+
+
+class Plan:
+    """Steps in their order, and what follows which."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = list(steps)
+        self.by_id = {step.id: step for step in steps}
+        below = [*(step.id for step in steps[1:]), END]
+        self._below = dict(zip((step.id for step in steps), below, strict=False))
+
+    @property
+    def first(self) -> Step | None:
+        return self.steps[0] if self.steps else None
+
+    def number(self, step_id: str) -> int:
+        """The step's place in the list, from 1, which is how people know it."""
+        return next(place for place, step in enumerate(self.steps, 1) if step.id == step_id)
+
+    def target(self, step: Step, way: str) -> Step | None:
+        """Where a way on leads; None: to the end."""
+        return self.by_id.get(way or self._below[step.id])
+
+    def after(self, step: Step) -> Step | None:
+        """What comes after a step that has one way on, if anything does."""
+        return self.target(step, getattr(step, "next", END))
+
+    def ways(self, step: Step) -> list[tuple[str, Step | None]]:
+        """All ways on, each with its label."""
+        if isinstance(step, Condition):
+            return [("yes", self.target(step, step.yes)), ("no", self.target(step, step.no))]
+        if isinstance(step, Unsubscribe | Exit):
+            return []
+        return [("", self.after(step))]
+
+
+def read_plan(document: Any) -> Plan:
+    """A stored plan. Raises msgspec.ValidationError, whose message says where it is wrong."""
+    return Plan(msgspec.convert(document, list[Step]))
+
+
+def problems(plan: Plan, lists: set[int]) -> Iterator[Problem]:
+    """What is wrong with a plan whose steps are each well-formed. `lists`: the ids of the account's lists."""
+    if len(plan.steps) > MOST_STEPS:
+        yield Problem(f"There are more than {MOST_STEPS} steps.")
+    if len(plan.by_id) < len(plan.steps):
+        yield Problem("Two steps have the same id.")
+        return
+    for step in plan.steps:
+        for message in _of_step(plan, step, lists):
+            yield Problem(message, step.id)
+    yield from _of_ways(plan)
+
+
+def _of_step(plan: Plan, step: Step, lists: set[int]) -> Iterator[str]:
+    for way in ("next", "yes", "no"):
+        target = getattr(step, way, "")
+        if target and target != END and target not in plan.by_id:
+            yield "It goes on with a step that does not exist."
+    match step:
+        case Message():
+            yield from text.problems(step.text)
+        case Wait() if duration(step) > LONGEST:
+            yield f"A wait is at most {LONGEST.days} days long."
+        case Condition():
+            yield from conditions.problems(step.test, lists)
+            for part in conditions.leaves(step.test):
+                if not _names_a_message(plan, part):
+                    yield "It asks for a message that is no step of this journey."
+        case SetField() if "\x00" in step.name + step.value:
+            yield "It holds a character that can't be stored."
+
+
+def _names_a_message(plan: Plan, test: object) -> bool:
+    """A test of what became of a message names a message step, or none."""
+    if not isinstance(test, HappenedTest) or test.event is Event.JOINED or not test.step:
+        return True
+    return isinstance(plan.by_id.get(test.step), Message)
+
+
+def duration(step: Wait) -> timedelta:
+    """How long a wait is, where no clock changes."""
+    return timedelta(**{step.unit: min(step.amount, 100_000)})
+
+
+def _of_ways(plan: Plan) -> Iterator[Problem]:
+    without_waits = {
+        step.id: [to.id for _, to in plan.ways(step) if to]
+        for step in plan.steps
+        if not isinstance(step, WAITS)
+    }
+    for looping in _on_a_cycle(without_waits):
+        yield Problem("It would be reached again without a wait in between.", looping)
+        return
+    everything = {step.id: [to.id for _, to in plan.ways(step) if to] for step in plan.steps}
+    reached = set(_reached(everything, [plan.steps[0].id] if plan.steps else []))
+    for step in plan.steps:
+        if step.id not in reached:
+            yield Problem("No way leads to it.", step.id)
+    if not any(True for _ in _on_a_cycle(everything)) and _longest(plan) > LONGEST:
+        yield Problem(f"Its waits add up to more than {LONGEST.days} days.")
+
+
+def _reached(ways: dict[str, list[str]], start: Iterable[str]) -> Iterator[str]:
+    seen, open_ = set[str](), list(start)
+    while open_:
+        step = open_.pop()
+        if step not in seen:
+            seen.add(step)
+            yield step
+            open_ += ways.get(step, [])
+
+
+def _on_a_cycle(ways: dict[str, list[str]]) -> Iterator[str]:
+    return (step for step, targets in ways.items() if step in set(_reached(ways, targets)))
+
+
+def _longest(plan: Plan) -> timedelta:
+    """The waits on the longest way through a plan without cycles."""
+    known: dict[str, timedelta] = {}
+
+    def rest(step: Step) -> timedelta:
+        if step.id not in known:
+            own = duration(step) if isinstance(step, Wait) else timedelta()
+            known[step.id] = own + max((rest(to) for _, to in plan.ways(step) if to), default=timedelta())
+        return known[step.id]
+
+    return rest(plan.first) if plan.first else timedelta()
