@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from django.conf import settings
+from django.db import transaction
 
 from contacts.models import SendingList
 from journeys.models import Journey
@@ -73,6 +74,7 @@ def joins(*lists: SendingList) -> dict[str, Any]:
     return {"kind": "all", "of": [test]}
 
 
+@transaction.atomic
 def new_journey(
     account: Account, trigger: dict[str, Any] | None, *steps: dict[str, Any], **fields: Any
 ) -> Journey:
