@@ -3,14 +3,19 @@
 import itertools
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from contacts.models import SendingList
 from journeys.models import Journey
+from trackly import sql
 from trackly.accounts.models import Account
 
 LIST = "+18005551234"
@@ -85,6 +90,22 @@ def new_journey(
     journey.status = status
     journey.publish(list(steps))
     return journey
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """The statements that the block sends, by Django's cursors and by the hot path's own (trackly.sql)."""
+    sent: list[str] = []
+    original = sql.rows
+
+    def noting(statement: str, parameters: Any) -> Any:
+        sent.append(statement)
+        return original(statement, parameters)
+
+    with pytest.MonkeyPatch.context() as patch, CaptureQueriesContext(connection) as captured:
+        patch.setattr(sql, "rows", noting)
+        yield sent
+    sent += [query["sql"] for query in captured]
 
 
 def new_account(*, rejects_voip: bool = True) -> tuple[Account, SendingList]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.conftest import RunningStack
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -16,6 +18,14 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def log_in(page: Page, stack: RunningStack) -> None:
+    """Into the admin, as the operator."""
+    page.goto(f"{stack.base}/admin/")
+    page.get_by_label("Username").fill("operator")
+    page.get_by_label("Password").fill(stack.operator_password)
+    page.get_by_role("button", name="Log in").click()
 
 
 @pytest.fixture(scope="session")

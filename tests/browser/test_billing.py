@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import log_in
 from tests.conftest import RunningStack
 from tests.support import contact
 
@@ -9,10 +10,7 @@ from tests.support import contact
 def test_a_customer_gives_a_card_and_the_operator_sees_the_months(stack: RunningStack, page: Page) -> None:
     api = stack.account("--billing", "no_payment_method")
     assert api.bulk(contact(use_validation=True)).status_code == 402
-    page.goto(f"{stack.base}/admin/")
-    page.get_by_label("Username").fill("operator")
-    page.get_by_label("Password").fill(stack.operator_password)
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, stack)
     [config] = stack.rows("SELECT id FROM billing_billingconfig WHERE account_id = %s", api.account_id)[0]
     url = f"{stack.base}/admin/billing/billingconfig/{config}/change/"
     page.goto(url)

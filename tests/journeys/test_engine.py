@@ -6,17 +6,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection, connections
-from django.test.utils import CaptureQueriesContext
+from django.db import connections
 
 from contacts import memberships
 from contacts.models import ListContact
 from journeys.engine import advance as advancing
+from journeys.engine import run
 from journeys.engine.advance import advance
 from journeys.engine.claim import MOST_ATTEMPTS, claim, unclaim
 from journeys.models import Enrollment, Journey, OutboundMessage, Visit
 from tests.journeys.support import enrolled, history, member, run_until, texts, tick
-from tests.support import joins, new_account, new_journey
+from tests.support import joins, new_account, new_journey, statements
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 7, 1, 16, tzinfo=UTC)
@@ -241,7 +241,7 @@ def test_one_that_raises_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatc
     account, sending_list = new_account()
     new_journey(account, joins(sending_list), message())
     bad, good = (enrolled(member(sending_list, NOON, bad=bad), NOON)[0] for bad in (True, False))
-    go_on = advancing.go_on
+    go_on = run.go_on
 
     def breaks(plan: Any, someone: Any, *more: Any) -> Any:
         if someone.person.fields["bad"]:
@@ -389,16 +389,16 @@ def test_the_number_of_statements_does_not_depend_on_the_sets_size(settings: Any
     branch = {"kind": "condition", "id": "c", "test": asks}
     new_journey(account, joins(sending_list), message(), branch, message("n"), wait("w", 1, "hours"))
 
-    def statements(count: int) -> int:
+    def sent_for(count: int) -> int:
         for _ in range(count):
             enrolled(member(sending_list, NOON), NOON)
         [ids] = claim(NOON)
-        with CaptureQueriesContext(connection) as captured:
+        with statements() as sent:
             assert advance(ids, NOON) == (count, 2 * count)
-        return len(captured)
+        return len(sent)
 
-    statements(1)  # the plan is read once
-    assert statements(3) == statements(60)
+    sent_for(1)  # the plan is read once
+    assert sent_for(3) == sent_for(60)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,14 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from contacts.models import ListContact, SendingList
 from journeys.enroll import enroll, greetings
 from journeys.models import Enrollment, Journey
 from tests.journeys.support import member, newcomer
-from tests.support import joins, new_account, new_journey
+from tests.support import joins, new_account, new_journey, statements
 from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +30,10 @@ def all_of(*tests: dict[str, Any]) -> dict[str, Any]:
 
 def any_of(*tests: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "any", "of": list(tests)}
+
+
+def fields_of(plan: Any) -> dict[str, Any]:
+    return {} if plan is None else {"plan": plan}
 
 
 def second_list(account: Account) -> SendingList:
@@ -61,10 +63,7 @@ def greeted(*joined: ListContact) -> set[int]:
 def test_custom_fields_decide(trigger: dict[str, Any], plans: set[Any]) -> None:
     account, sending_list = new_account()
     new_journey(account, trigger)
-    who = {
-        plan: member(sending_list, NOW, **({} if plan is None else {"plan": plan}))
-        for plan in ("gold", "GOLD", "silver", 5, None)
-    }
+    who = {plan: member(sending_list, NOW, **fields_of(plan)) for plan in ("gold", "GOLD", "silver", 5, None)}
     assert greeted(*who.values()) == {who[plan].pk for plan in plans}
 
 
@@ -153,6 +152,6 @@ def test_matching_takes_three_statements(count: int) -> None:
     for _ in range(10):
         new_journey(account, all_of(on(first), any_of(on(second, operator="not_on"), field("x", "exists"))))
     joined = [newcomer(member(first, NOW)) for _ in range(count)]
-    with CaptureQueriesContext(connection) as captured:
+    with statements() as sent:
         assert len(enroll(joined)) == 10 * count
-    assert len(captured) == 3
+    assert len(sent) == 3

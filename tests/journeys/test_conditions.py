@@ -1,0 +1,352 @@
+"""What triggers and condition steps ask, test by test."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from journeys.conditions import (
+    MOST_LEVELS,
+    MOST_TESTS,
+    AllOf,
+    AnyOf,
+    Event,
+    FieldTest,
+    Group,
+    HappenedTest,
+    ListTest,
+    Membership,
+    Operator,
+    Person,
+    Test,
+    as_text,
+    compiled,
+    leaves,
+    levels,
+    problems,
+    read_trigger,
+)
+
+YES = ListTest(Membership.ON, [1])
+NO = ListTest(Membership.NOT_ON, [1])
+ALWAYS = (True,) * 4
+NEVER = (False,) * 4
+
+
+def holds(test: Test, fields: dict[str, Any] | None = None, **more: Any) -> bool:
+    return compiled(test)(Person(fields or {}, **{"lists": {1}, **more}))
+
+
+def field(operator: str, *values: str, name: str = "a") -> FieldTest:
+    return FieldTest(name, Operator(operator), list(values))
+
+
+def nested(groups: int, kind: type[AllOf] | type[AnyOf] = AllOf, inner: Test = YES) -> Group:
+    group = kind([inner])
+    for _ in range(groups - 1):
+        group = kind([group])
+    return group
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Text", "Text"),
+        ("", ""),
+        (True, "true"),
+        (False, "false"),
+        (5, "5"),
+        (5.0, "5"),
+        (-5.0, "-5"),
+        (-0.0, "0"),
+        (0.1, "0.1"),
+        (-2.50, "-2.5"),
+        (1e14, "100000000000000"),
+        (1e22, "1e+22"),
+        (10**22, "1" + "0" * 22),
+    ],
+)
+def test_values_are_written_as_a_person_would(value: Any, text: str) -> None:
+    assert as_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "value", "equal"),
+    [
+        ({"a": "Gold"}, "gold", True),
+        ({"a": "gold"}, "GOLD", True),
+        ({"a": "golden"}, "gold", False),
+        ({"a": " gold"}, "gold", False),
+        ({"a": "STRASSE"}, "straße", True),
+        ({"a": "straße"}, "STRASSE", True),
+        ({"a": "Strase"}, "straße", False),
+        ({"a": "ΣΊΣΥΦΟΣ"}, "σίσυφος", True),
+        ({"a": 5}, "5", True),
+        ({"a": 5.0}, "5", True),
+        ({"a": 5}, "5.0", False),
+        ({"a": "5.0"}, "5", False),
+        ({"a": 5.5}, "5.5", True),
+        ({"a": 1e22}, "1E+22", True),
+        ({"a": 10**22}, "10000000000000000000000", True),
+        ({"a": True}, "true", True),
+        ({"a": True}, "True", True),
+        ({"a": True}, "1", False),
+        ({"a": 1}, "true", False),
+        ({"a": False}, "FALSE", True),
+        ({"a": False}, "", False),
+        ({"a": 0}, "", False),
+        ({"a": ""}, "", True),
+        ({"a": ""}, "x", False),
+        ({}, "", False),
+        ({}, "none", False),
+        ({"A": "gold"}, "gold", False),
+    ],
+)
+def test_equal_is_equal_but_for_case_and_for_how_a_client_types_it(
+    fields: dict[str, Any], value: str, equal: bool
+) -> None:
+    asked = {name: holds(field(name, value), fields) for name in ("eq", "in", "ne", "not_in")}
+    assert asked == {"eq": equal, "in": equal, "ne": not equal, "not_in": not equal}
+
+
+@pytest.mark.parametrize(
+    ("fields", "among"),
+    [
+        ({"a": "RED"}, True),
+        ({"a": 7.0}, True),
+        ({"a": True}, True),
+        ({"a": ""}, True),
+        ({"a": "green"}, False),
+        ({"a": 8}, False),
+        ({}, False),
+    ],
+)
+def test_in_asks_for_any_of_several_values(fields: dict[str, Any], among: bool) -> None:
+    values = ("red", "7", "True", "")
+    assert holds(field("in", *values), fields) is among
+    assert holds(field("not_in", *values), fields) is not among
+
+
+@pytest.mark.parametrize(
+    ("fields", "there"),
+    [({"a": ""}, True), ({"a": False}, True), ({"a": 0}, True), ({}, False), ({"A": "x"}, False)],
+)
+def test_an_empty_field_exists_a_missing_one_does_not(fields: dict[str, Any], there: bool) -> None:
+    assert holds(field("exists"), fields) is there
+
+
+@pytest.mark.parametrize(
+    ("fields", "part", "within"),
+    [
+        ({"a": "Jane@Example.COM"}, "@example.com", True),
+        ({"a": "example"}, "example", True),
+        ({"a": "exam"}, "example", False),
+        ({"a": "Hauptstraße 5"}, "STRASSE", True),
+        ({"a": "HAUPTSTRASSE 5"}, "straß", True),
+        ({"a": 1234}, "23", True),
+        ({"a": 5.0}, ".0", False),
+        ({"a": True}, "RU", True),
+        ({"a": ""}, "x", False),
+        ({}, "none", False),
+        ({}, "x", False),
+    ],
+)
+def test_contains_asks_for_a_part(fields: dict[str, Any], part: str, within: bool) -> None:
+    assert holds(field("contains", part), fields) is within
+
+
+@pytest.mark.parametrize(
+    ("lists", "on"), [({1}, True), ({2, 3}, True), ({1, 2}, True), ({3}, False), (set(), False)]
+)
+def test_on_asks_for_one_of_the_lists_and_not_on_for_none_of_them(lists: set[int], on: bool) -> None:
+    assert holds(ListTest(Membership.ON, [1, 2]), lists=lists) is on
+    assert holds(ListTest(Membership.NOT_ON, [1, 2]), lists=lists) is not on
+
+
+@pytest.mark.parametrize(
+    ("happened", "answers"),
+    [
+        (set(), NEVER),
+        ({("sent", "m1")}, (True, True, False, False)),
+        ({("sent", "m2")}, (True, False, False, False)),
+        ({("failed", "m1")}, (False, False, True, True)),
+        ({("failed", "m2")}, (False, False, True, False)),
+        ({("sent", "m1"), ("failed", "m2")}, (True, True, True, False)),
+        ({("sent", "m1"), ("failed", "m1")}, ALWAYS),
+        ({("queued", "m1")}, NEVER),
+    ],
+)
+def test_what_happened_to_messages(happened: set[tuple[str, str]], answers: tuple[bool, ...]) -> None:
+    """Asked for: any sent, m1 sent, any failed, m1 failed."""
+    tests = [HappenedTest(event, step) for event in (Event.SENT, Event.FAILED) for step in ("", "m1")]
+    assert tuple(holds(test, happened=happened) for test in tests) == answers
+
+
+@pytest.mark.parametrize(("joined", "answer"), [({2}, True), ({2, 9}, True), ({9}, False), (set(), False)])
+def test_joining_counts_from_the_enrollment_on_and_is_not_being_on_a_list(
+    joined: set[int], answer: bool
+) -> None:
+    assert holds(HappenedTest(Event.JOINED, lists=[1, 2]), lists={1, 2}, joined=joined) is answer
+
+
+@pytest.mark.parametrize(
+    ("test", "answer"),
+    [
+        (AllOf([]), False),
+        (AnyOf([]), False),
+        (AllOf([AllOf([])]), False),
+        (AllOf([YES, AnyOf([])]), False),
+        (AnyOf([YES, AllOf([])]), True),
+        (AllOf([YES]), True),
+        (AnyOf([YES]), True),
+        (AllOf([NO]), False),
+        (AnyOf([NO]), False),
+        (AllOf([YES, YES]), True),
+        (AllOf([YES, NO]), False),
+        (AllOf([NO, YES]), False),
+        (AnyOf([NO, YES]), True),
+        (AnyOf([NO, NO]), False),
+        (AllOf([AnyOf([NO, YES]), AnyOf([YES, NO])]), True),
+        (AllOf([AnyOf([NO, YES]), AnyOf([NO, NO])]), False),
+        (AnyOf([AllOf([YES, NO]), AllOf([YES, YES])]), True),
+        (AnyOf([AllOf([YES, NO]), AllOf([NO, YES])]), False),
+        (AnyOf([NO, AllOf([YES, AnyOf([NO, AllOf([YES, AnyOf([NO, YES])])])])]), True),
+        (AnyOf([NO, AllOf([YES, AnyOf([NO, AllOf([YES, AnyOf([NO, NO])])])])]), False),
+        (nested(MOST_LEVELS), True),
+        (nested(MOST_LEVELS, AnyOf, NO), False),
+    ],
+)
+def test_groups_hold_by_all_or_by_any_of_their_tests(test: Test, answer: bool) -> None:
+    assert holds(test) is answer
+
+
+def test_one_compiled_test_answers_for_many_people() -> None:
+    check = compiled(AllOf([field("ne", "x"), field("exists", name="b")]))
+    people: list[dict[str, Any]] = [{"a": "X", "b": 1}, {"a": "y", "b": 1}, {"b": ""}, {"a": "y"}]
+    assert [check(Person(fields, set())) for fields in people] == [False, True, True, False]
+
+
+def test_leaves_and_levels_of_nested_groups() -> None:
+    tests = AllOf([field("exists"), AnyOf([YES, AllOf([NO])]), AnyOf([])])
+    assert list(leaves(tests)) == [field("exists"), YES, NO]
+    assert (levels(tests), levels(AllOf([])), levels(YES)) == (3, 1, 0)
+
+
+NO_CONDITION = "A group has no condition: add one, or remove the group."
+NO_LIST = "A condition names a list that the account does not have."
+
+
+@pytest.mark.parametrize(
+    ("test", "sentences"),
+    [
+        (AllOf([YES, field("eq", ""), field("in", "", "x"), field("exists"), field("contains", " ")]), []),
+        (nested(MOST_LEVELS), []),
+        (nested(MOST_LEVELS + 1), ["Groups are nested more than 5 levels deep."]),
+        (AllOf([YES] * MOST_TESTS), []),
+        (AnyOf([AllOf([YES] * MOST_TESTS), NO]), ["There are more than 50 conditions."]),
+        (AllOf([]), [NO_CONDITION]),
+        (AnyOf([YES, AnyOf([]), AllOf([])]), [NO_CONDITION]),
+        (field("exists", "x"), ['"a exists" takes no value.']),
+        (field("exists", ""), ['"a exists" takes no value.']),
+        *(
+            (field(operator, *values), ['The condition on "a" takes one value.'])
+            for operator in ("eq", "ne", "contains")
+            for values in ((), ("x", "y"))
+        ),
+        (field("contains", ""), ['What must "a" contain?']),
+        (field("in"), ['The condition on "a" takes at least one value.']),
+        (field("not_in"), ['The condition on "a" takes at least one value.']),
+        (HappenedTest(Event.JOINED), ["Which list must the contact have joined?"]),
+        (HappenedTest(Event.JOINED, lists=[1, 2]), []),
+        (HappenedTest(Event.SENT), []),
+        (HappenedTest(Event.FAILED, "m1"), []),
+        (HappenedTest(Event.JOINED, lists=[1, 3]), [NO_LIST]),
+        (ListTest(Membership.ON, [3]), [NO_LIST]),
+        (ListTest(Membership.NOT_ON, [2, 3]), [NO_LIST]),
+        (
+            AllOf([AnyOf([field("in"), ListTest(Membership.ON, [3])]), field("eq", name="b")]),
+            [
+                'The condition on "a" takes at least one value.',
+                NO_LIST,
+                'The condition on "b" takes one value.',
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_sentences(test: Test, sentences: list[str]) -> None:
+    assert list(problems(test, {1, 2})) == sentences
+
+
+def test_a_trigger_is_read_as_it_was_written() -> None:
+    group = AllOf(
+        [
+            ListTest(Membership.ON, [1]),
+            AnyOf([field("in", "x", ""), field("exists"), ListTest(Membership.NOT_ON, [2, 3])]),
+            HappenedTest(Event.JOINED, lists=[4]),
+            HappenedTest(Event.SENT, "m1"),
+        ]
+    )
+    assert read_trigger(msgspec.to_builtins(group)) == group
+    assert read_trigger({"kind": "any", "of": []}) == AnyOf([])
+
+
+GOOD_FIELD = {"kind": "field", "name": "a", "operator": "eq", "values": ["x"]}
+GOOD_LIST = {"kind": "list", "operator": "on", "lists": [1]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        "all",
+        {},
+        {"of": []},
+        {"kind": "all"},
+        {"kind": "none", "of": []},
+        {"kind": "all", "of": {}},
+        {"kind": "all", "of": [], "not": True},
+        {"kind": "all", "of": [{}]},
+        {"kind": "all", "of": [None]},
+        {"kind": "any", "of": [{"kind": "all", "of": [{"kind": "weather"}]}]},
+        GOOD_FIELD,
+        GOOD_LIST,
+    ],
+)
+def test_what_is_no_group_is_refused(document: Any) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        read_trigger(document)
+
+
+@pytest.mark.parametrize(
+    ("good", "changes"),
+    [
+        (GOOD_FIELD, {"kind": "fields"}),
+        (GOOD_FIELD, {"operator": "gt"}),
+        (GOOD_FIELD, {"operator": "EQ"}),
+        (GOOD_FIELD, {"name": ""}),
+        (GOOD_FIELD, {"name": "x" * 201}),
+        (GOOD_FIELD, {"name": 1}),
+        (GOOD_FIELD, {"value": "x"}),
+        (GOOD_FIELD, {"values": "x"}),
+        (GOOD_FIELD, {"values": [5]}),
+        (GOOD_FIELD, {"values": [True]}),
+        (GOOD_FIELD, {"values": [None]}),
+        (GOOD_FIELD, {"values": ["x" * 201]}),
+        (GOOD_FIELD, {"values": ["x"] * 101}),
+        (GOOD_LIST, {"operator": "off"}),
+        (GOOD_LIST, {"lists": []}),
+        (GOOD_LIST, {"lists": ["1"]}),
+        (GOOD_LIST, {"lists": [True]}),
+        (GOOD_LIST, {"lists": [1.5]}),
+        (GOOD_LIST, {"lists": [1] * 101}),
+        (GOOD_LIST, {"step": "m1"}),
+        ({"kind": "happened", "event": "sent"}, {"event": "read"}),
+        ({"kind": "happened", "event": "sent"}, {"step": 1}),
+        ({"kind": "happened", "event": "sent"}, {"lists": None}),
+    ],
+)
+def test_malformed_tests_are_refused(good: dict[str, Any], changes: dict[str, Any]) -> None:
+    assert read_trigger({"kind": "all", "of": [good]}).of
+    with pytest.raises(msgspec.ValidationError):
+        read_trigger({"kind": "all", "of": [{**good, **changes}]})
