@@ -142,7 +142,7 @@ class Enrollment(models.Model):
     due_at = models.DateTimeField(default=timezone.now, help_text="When it goes on.")
     claimed_at = models.DateTimeField(null=True, blank=True, help_text="Set: a worker is at it, since then.")
     attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="Claims since it went on last; at most one unless workers died."
+        default=0, help_text="Begun since it went on last; more than one if workers died."
     )
     enrolled_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True, blank=True)

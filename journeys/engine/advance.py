@@ -6,7 +6,7 @@ it is due. The contacts are locked first and in the order of their numbers, as b
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import structlog
@@ -49,6 +49,12 @@ WHERE enrollment.id = ANY(%(ids)s) AND enrollment.status = 'active'
     AND enrollment.claimed_at IS NOT NULL AND enrollment.due_at <= %(now)s
 ORDER BY enrollment.id
 FOR UPDATE OF enrollment SKIP LOCKED
+"""
+
+# Committed before the work, so that it counts whatever the work does to the worker.
+_BEGIN = """
+UPDATE journeys_enrollment SET attempts = attempts + 1
+WHERE id = ANY(%(ids)s) AND status = 'active' AND claimed_at IS NOT NULL AND due_at <= %(now)s
 """
 
 _LISTS = """
@@ -106,8 +112,7 @@ def advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
     One that raises does not keep the others from it: it stays claimed, and is tried again by itself when the
     claim has grown old.
     """
-    if len(ids) == 1:
-        return sql.in_transaction(lambda: _advance(ids, now))
+    begin(ids, now)
     try:
         return sql.in_transaction(lambda: _advance(ids, now))
     except Exception as exc:
@@ -115,12 +120,17 @@ def advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
     moved = made = 0
     for one in ids:
         try:
-            more = advance([one], now)
+            more = sql.in_transaction(partial(_advance, [one], now))
         except Exception as exc:
             logger.error("enrollment_raised", enrollment=one, exc_info=exc)  # noqa: TRY400
         else:
             moved, made = moved + more[0], made + more[1]
     return moved, made
+
+
+def begin(ids: Sequence[int], now: datetime) -> None:
+    """Count an attempt at each of them."""
+    sql.in_transaction(lambda: sql.rows(_BEGIN, {"ids": list(ids), "now": now}))
 
 
 def _advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:

@@ -1,41 +1,45 @@
 """Which enrollments go on now, and who takes them: claimed in sets, each by one worker."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
 from trackly import sql
 
+logger = structlog.get_logger(__name__)
+
 MOST_IN_FLIGHT = 10_000
 """Enrollments that are claimed at once: longer queues are of no use, and nobody sees into them."""
-MOST_ATTEMPTS = 5
-"""Claims of an enrollment that never went on, before it is given up."""
+MOST_ATTEMPTS = 8
+"""Times that a worker began to let an enrollment go on and it did not, before it is given up."""
 
 # What is due and nobody's. A message step may be due for many at the same second; SKIP LOCKED lets any number
 # of claimants pass each other.
 _CLAIM = """
-UPDATE journeys_enrollment AS enrollment SET claimed_at = %(now)s, attempts = enrollment.attempts + 1
+UPDATE journeys_enrollment AS enrollment SET claimed_at = %(now)s
 FROM (
     SELECT id FROM journeys_enrollment
     WHERE status = 'active' AND claimed_at IS NULL AND due_at <= %(now)s
     ORDER BY due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE enrollment.id = due.id
-RETURNING enrollment.id
+RETURNING enrollment.id, enrollment.attempts
 """
 
 # What was claimed long ago: its worker is dead, or its message was lost.
 _RECLAIM = """
-UPDATE journeys_enrollment AS enrollment SET claimed_at = %(now)s, attempts = enrollment.attempts + 1
+UPDATE journeys_enrollment AS enrollment SET claimed_at = %(now)s
 FROM (
     SELECT id FROM journeys_enrollment
     WHERE status = 'active' AND claimed_at < %(before)s
     ORDER BY claimed_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ) AS stale
 WHERE enrollment.id = stale.id
-RETURNING enrollment.id
+RETURNING enrollment.id, enrollment.attempts
 """
 
 _IN_FLIGHT = (
@@ -46,31 +50,37 @@ _IN_FLIGHT = (
 def claim(now: datetime, *, most: int = MOST_IN_FLIGHT) -> list[list[int]]:
     """Claim what is due; the ids, in sets of TRACKLY_ADVANCE_SIZE for one task each.
 
-    What was claimed before and never went on comes first and each alone: it may be what killed its worker.
+    What a worker began and never finished comes first, in sets that grow smaller with each attempt, until
+    who kills the worker stands alone.
     """
     is_all = not connection.in_atomic_block
     before = now - timedelta(seconds=settings.TRACKLY_ADVANCE_LEASE)
     with transaction.atomic():
         if is_all:  # a claim that a crash of the server forgets is simply made again
             sql.rows("SET LOCAL synchronous_commit = off", {})
-        again = _ids(_RECLAIM, {"now": now, "before": before, "most": most})
+        again = sql.rows(_RECLAIM, {"now": now, "before": before, "most": most})
+        if again:
+            logger.warning("claimed_again", enrollments=len(again))
         [counted] = sql.rows(_IN_FLIGHT, {})
         room = max(0, min(most, MOST_IN_FLIGHT - counted["claimed"]))
-        due = _ids(_CLAIM, {"now": now, "most": room}) if room else []
-    size = settings.TRACKLY_ADVANCE_SIZE
-    return [[one] for one in again] + [due[start : start + size] for start in range(0, len(due), size)]
-
-
-def _ids(statement: str, parameters: dict[str, object]) -> list[int]:
-    return [row["id"] for row in sql.rows(statement, parameters)]
+        due = sql.rows(_CLAIM, {"now": now, "most": room}) if room else []
+    by_attempts: dict[int, list[int]] = defaultdict(list)
+    for row in [*again, *due]:
+        by_attempts[row["attempts"]].append(row["id"])
+    return [
+        ids[start : start + size]
+        for attempts, ids in sorted(by_attempts.items(), reverse=True)
+        for size in [max(1, settings.TRACKLY_ADVANCE_SIZE // 4**attempts)]
+        for start in range(0, len(ids), size)
+    ]
 
 
 def unclaim(ids: Sequence[int]) -> None:
     """Give claims back whose tasks could not be sent."""
     sql.in_transaction(
         lambda: sql.rows(
-            "UPDATE journeys_enrollment SET claimed_at = NULL, attempts = attempts - 1"
-            " WHERE id = ANY(%(ids)s) AND status = 'active' AND claimed_at IS NOT NULL AND attempts > 0",
+            "UPDATE journeys_enrollment SET claimed_at = NULL"
+            " WHERE id = ANY(%(ids)s) AND status = 'active' AND claimed_at IS NOT NULL",
             {"ids": list(ids)},
         )
     )

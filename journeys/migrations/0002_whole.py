@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='enrollment',
             name='attempts',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Claims since it went on last; at most one unless workers died.'),
+            field=models.PositiveSmallIntegerField(default=0, help_text='Begun since it went on last; more than one if workers died.'),
         ),
         migrations.AddField(
             model_name='enrollment',

@@ -1,14 +1,12 @@
 """Workers killed at random while many batches ask for the same paid validations."""
 
-import random
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
 from tests.conftest import Launch, RunningStack
+from tests.faults.killer import Killer
 from tests.support import contact, new_numbers
 
 ACCOUNTS, BATCHES, NUMBERS, KILLS, SEED = 4, 50, 50, 40, 20261122
@@ -21,44 +19,13 @@ def stack(launch: Launch) -> Iterator[RunningStack]:
         yield running
 
 
-class Killer(threading.Thread):
-    """Kills a process of the workers' every now and then; the supervisor starts them again."""
-
-    def __init__(self, stack: RunningStack) -> None:
-        super().__init__()
-        self._record = stack.stack.home.path / "processes.json"
-        self._random = random.Random(SEED)  # noqa: S311 - not a secret
-        self._stop_asked = threading.Event()
-        self.kills = 0
-
-    def run(self) -> None:
-        while self.kills < KILLS and not self._stop_asked.wait(self._random.uniform(0.1, 0.6)):
-            victims = [
-                process
-                for process in psutil.process_iter(["cmdline", "environ"])
-                if "worker" in (process.info["cmdline"] or [])
-                and (process.info["environ"] or {}).get("TRACKLY_HOME") == str(self._record.parent)
-            ]
-            mothers = {process.pid for process in victims}
-            children = [process for process in victims if process.ppid() in mothers]
-            # A child of a pool is there again at once; a whole worker now and then, which takes seconds.
-            chosen = victims if self.kills % 8 == 7 else children
-            if chosen:
-                self._random.choice(sorted(chosen, key=lambda process: process.pid)).kill()
-                self.kills += 1
-
-    def stop(self) -> None:
-        self._stop_asked.set()
-        self.join()
-
-
 def test_two_hundred_batches_with_the_same_numbers_and_dying_workers_charge_each_number_once(
     stack: RunningStack,
 ) -> None:
     accounts = [stack.account("--billing", "active") for _ in range(ACCOUNTS)]
     numbers = new_numbers(NUMBERS)
     batch = [contact(number, use_validation=True) for number in numbers]
-    killer = Killer(stack)
+    killer = Killer(stack, kills=KILLS, seed=SEED)
     killer.start()
     try:
         with ThreadPoolExecutor(16) as pool:
