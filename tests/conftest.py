@@ -214,7 +214,13 @@ def any_stack(request: pytest.FixtureRequest) -> RunningStack:
 def stub(settings: Any) -> Iterator[Stub]:
     """The sandbox's stub, for tests that run a slice in this process; settings point at it."""
     server = Stub(0)
-    for name in ("TWILIO_LOOKUPS_URL", "TELNYX_URL", "REALPHONEVALIDATION_URL", "STRIPE_URL"):
+    for name in (
+        "TWILIO_LOOKUPS_URL",
+        "TWILIO_MESSAGES_URL",
+        "TELNYX_URL",
+        "REALPHONEVALIDATION_URL",
+        "STRIPE_URL",
+    ):
         setattr(settings, name, f"http://127.0.0.1:{server.server_port}")
     settings.TRACKLY_LOOKUP_TIMEOUT = 0.3
     forget()  # what others have learned of the providers

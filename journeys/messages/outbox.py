@@ -5,6 +5,7 @@ died) the gateway may have the message: the row is *unconfirmed* and not sent ag
 gateway's own list; only if it is not there, minutes later, it is sent another time.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from contacts import memberships, rows
 from journeys import clock
@@ -31,6 +31,8 @@ AT_ONCE = 100
 """Messages of one set: all of them are under way at once."""
 SILENT = timedelta(minutes=2)
 """After this a message that a worker took without a word of it since is unconfirmed: the worker is dead."""
+KEEP_SECONDS = 30.0
+"""How often a worker says of what it still holds that it is at it: a message may wait long for its turn."""
 SETTLED = timedelta(minutes=5)
 """After this a gateway's list has every message that it has taken."""
 GIVE_UP = timedelta(days=1)
@@ -59,9 +61,17 @@ SET status = input.status, due_at = COALESCE(input.due_at, message.due_at), erro
     attempts = message.attempts + (input.status = 'sending')::int,
     sent_at = CASE WHEN input.status = 'sent' THEN %(now)s::timestamptz END
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
-    id bigint, status text, due_at timestamptz, error text, gateway text, gateway_id text
+    id bigint, status text, due_at timestamptz, error text, gateway text, gateway_id text, attempt int
 )
 WHERE message.id = input.id AND message.status = ANY(%(before)s)
+    AND message.attempts = COALESCE(input.attempt, message.attempts)
+"""
+
+_KEEP = """
+UPDATE journeys_outboundmessage AS message SET claimed_at = %(now)s
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (id bigint, attempt int)
+WHERE message.id = input.id AND message.attempts = input.attempt AND message.status = 'sending'
+RETURNING message.id
 """
 
 
@@ -75,6 +85,8 @@ class Change:
     error: str = ""
     gateway_id: str = ""
     gateway: str = field(default_factory=lambda: settings.TRACKLY_MESSAGES)
+    attempt: int | None = None
+    """Of which attempt this is the outcome; it says nothing of a later one."""
 
 
 def is_due(now: datetime) -> bool:
@@ -95,7 +107,7 @@ def send(now: datetime) -> int:
     quiet = clock.quiet_hours()
     to_send = [row for row in taken if _before_sending(row, now, quiet).status is MessageStatus.SENDING]
     if to_send:
-        _hand_over(to_send)
+        _hand_over(to_send, now)
     return len(taken)
 
 
@@ -109,43 +121,62 @@ def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHou
     return Change(row["id"], MessageStatus.SENDING)
 
 
-def _hand_over(taken: Sequence[Mapping[str, Any]]) -> None:
+def _hand_over(taken: Sequence[Mapping[str, Any]], now: datetime) -> None:
     """Give messages to the gateway, all at once; what becomes of each is stored as it is known."""
     by, way = gateway(), caller()
+    begun = kept = time.monotonic()
     members = {row["id"]: row["list_contact_id"] for row in taken}
-    attempts = {row["id"]: row["attempts"] for row in taken}
+    attempts = {row["id"]: row["attempts"] + 1 for row in taken}
     asked: dict[int, Future[str]] = {
         row["id"]: way.submit(by.send(way, Outgoing(row["from_number"], row["to_number"], row["text"])))
         for row in taken
     }
-    for done, _ in in_ticks(asked):
-        now = timezone.now()
-        changes = [_outcome(message, future, attempts[message], now) for message, future in done.items()]
-        sql.in_transaction(partial(_mark, changes, now, MessageStatus.SENDING))
-        opted_out = [members[message] for message, future in done.items() if _said_stop(future)]
-        if opted_out:
-            _opt_out(opted_out)
+    for done, left in in_ticks(asked):
+        at = now + timedelta(seconds=time.monotonic() - begun)
+        known = {message: future for message, future in done.items() if not future.cancelled()}
+        changes = [_outcome(message, future, attempts[message], at) for message, future in known.items()]
+        opted_out = [members[message] for message, future in known.items() if _said_stop(future)]
+        sql.in_transaction(partial(_store, changes, opted_out, at))
+        if time.monotonic() - kept >= KEEP_SECONDS:
+            kept = time.monotonic()
+            still_ours = _keep({message: attempts[message] for message in left}, at)
+            for message in left.keys() - still_ours:  # this process stood still, and was taken for dead
+                left[message].cancel()
+
+
+def _store(changes: Sequence[Change], opted_out: Sequence[int], now: datetime) -> None:
+    """Store outcomes, and the opt-outs that they tell of: both or neither."""
+    if opted_out:  # first: whoever writes memberships locks their contacts before anything else
+        _opt_out(opted_out)
+    _mark(changes, now, MessageStatus.SENDING)
+
+
+def _keep(held: Mapping[int, int], now: datetime) -> set[int]:
+    """Say that a worker is at these messages (each with its attempt); those that are still its own."""
+    wanted = json.encode([{"id": message, "attempt": attempt} for message, attempt in held.items()]).decode()
+    return {row["id"] for row in sql.in_transaction(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))}
 
 
 def _said_stop(future: Future[str]) -> bool:
     return isinstance(future.exception(), OptedOut)
 
 
-def _outcome(message: int, future: Future[str], attempts: int, now: datetime) -> Change:
+def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> Change:
     error = future.exception()
+    change = partial(Change, message, attempt=attempt)
     if error is None:
-        return Change(message, MessageStatus.SENT, gateway_id=future.result())
+        return change(MessageStatus.SENT, gateway_id=future.result())
     verdict = error.verdict if isinstance(error, OutboundError) else Verdict.MAYBE
     if not isinstance(error, OutboundError):  # what nobody foresaw may have happened after the sending
         logger.error("message_raised", message=message, exc_info=error)
     if verdict is Verdict.NOT_THIS:
-        return Change(message, MessageStatus.FAILED, error=str(error)[:200])
+        return change(MessageStatus.FAILED, error=str(error)[:200])
     if verdict is Verdict.MAYBE:
-        return Change(message, MessageStatus.UNCONFIRMED, error=str(error)[:200])
+        return change(MessageStatus.UNCONFIRMED, error=str(error)[:200])
     if verdict is Verdict.NOT_US:
         logger.error("gateway_refuses_us", error=str(error))
-    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts, 10))
-    return Change(message, MessageStatus.QUEUED, due_at=now + pause, error=str(error)[:200])
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
+    return change(MessageStatus.QUEUED, due_at=now + pause, error=str(error)[:200])
 
 
 def _mark(changes: Iterable[Change], now: datetime, *before: MessageStatus) -> None:
@@ -156,18 +187,14 @@ def _mark(changes: Iterable[Change], now: datetime, *before: MessageStatus) -> N
 
 def _opt_out(list_contact_ids: Sequence[int]) -> None:
     """The gateway says that these contacts want no messages: they have told it, not us."""
-
-    def effect() -> None:
-        numbers = sql.rows(
-            "SELECT DISTINCT phone_number FROM contacts_contact AS contact"
-            " JOIN contacts_listcontact AS member ON member.contact_id = contact.id"
-            " WHERE member.id = ANY(%(ids)s)",
-            {"ids": list(list_contact_ids)},
-        )
-        rows.lock(sorted(row["phone_number"] for row in numbers))
-        memberships.opt_out(list_contact_ids)
-
-    sql.in_transaction(effect)
+    numbers = sql.rows(
+        "SELECT DISTINCT phone_number FROM contacts_contact AS contact"
+        " JOIN contacts_listcontact AS member ON member.contact_id = contact.id"
+        " WHERE member.id = ANY(%(ids)s)",
+        {"ids": list(list_contact_ids)},
+    )
+    rows.lock(sorted(row["phone_number"] for row in numbers))
+    memberships.opt_out(list_contact_ids)
 
 
 def look_after(now: datetime) -> None:
@@ -198,6 +225,8 @@ def confirm(now: datetime) -> int:
             known = _find(message)
         except OutboundError as exc:
             logger.warning("not_confirmed", message=message.pk, error=str(exc))
+            if exc.verdict is Verdict.NOT_THIS:  # the others may well be answered for
+                continue
             return settled
         change = Change(message.pk, MessageStatus.QUEUED, due_at=now, error="The gateway never got it.")
         if known:
@@ -211,8 +240,9 @@ def _find(message: OutboundMessage) -> str:
     """The gateway's id of a message that it has after all, or empty. Raises OutboundError."""
     member, by, way = message.list_contact, gateway(message.gateway), caller()
     outgoing = Outgoing(member.sending_list.phone_number, member.contact.phone_number, message.text)
-    since = message.claimed_at or message.created_at
-    candidates = way.submit(by.find(way, outgoing, message.pk, since)).result()
+    # Since it was made, not since it was claimed: the claim is renewed, and any attempt's message will do.
+    candidates = way.submit(by.find(way, outgoing, message.pk, message.created_at)).result()
     known = OutboundMessage.objects.filter(gateway=by.name, gateway_id__in=candidates)
     taken = set(known.values_list("gateway_id", flat=True)) if candidates else set()
-    return next((candidate for candidate in candidates if candidate not in taken), "")
+    # The oldest: the newest may be another message's, of the same text, whose answer is just on its way.
+    return next((candidate for candidate in reversed(candidates) if candidate not in taken), "")

@@ -91,6 +91,10 @@ class Caller:
                 verdict = Verdict.MAYBE if request.once and arrived else Verdict.TRY_AGAIN
                 # Not `from exc`: its message names the URL, and so the number.
                 raise OutboundError(f"no answer: {type(exc).__name__}", verdict) from None
+            except asyncio.CancelledError:  # by the breaker, which opens: the request is on its way
+                if request.once:
+                    raise OutboundError("no answer was waited for", Verdict.MAYBE) from None
+                raise
         try:
             return read(response)
         except OutboundError as exc:

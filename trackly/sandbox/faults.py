@@ -40,6 +40,11 @@ class Faults:
             point -= share
         return None
 
+    def toss(self) -> bool:
+        """One of two ways for a fault to go, drawn."""
+        with self._lock:
+            return self._random.random() < 0.5  # noqa: PLR2004 - as often as not
+
 
 class Log:
     """What was asked, and what became of it: `outcomes[(service, number)]["ok" or a kind of fault]`."""

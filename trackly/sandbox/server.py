@@ -5,10 +5,12 @@
 - Twilio Lookup v2: `GET /v2/PhoneNumbers/<number>`, with the table's carrier look-ups;
 - Telnyx Number Lookup: `GET /v2/number_lookup/<number>`, with its paid validations;
 - RealPhoneValidation's DNC Lookup: `POST /rpvWebService/DNCLookup.php`;
+- Twilio's Messages API: `/2010-04-01/Accounts/<sid>/Messages.json` (trackly.sandbox.messages);
 - Stripe: `/v1/…` (trackly.sandbox.stripe), with a page at `/checkout/<session>` that gives a test card.
 
 Numbers that are not in the table are mobiles in service. `PUT /control` with a JSON object of faults.Faults'
-members makes things go wrong, `GET /control` says what was asked how often and what became of it.
+members makes things go wrong, `GET /control` says what was asked how often and what became of it, and how
+many messages to each number were taken.
 """
 
 import json
@@ -22,8 +24,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from trackly.sandbox import wire
+from trackly.sandbox import messages, wire
 from trackly.sandbox.faults import Faults, Log
+from trackly.sandbox.messages import Messages
 from trackly.sandbox.numbers import NUMBERS, Number
 from trackly.sandbox.stripe import Stripe, signature
 
@@ -50,6 +53,7 @@ class Stub(ThreadingHTTPServer):
         self.log = Log()
         self.faults = Faults()
         self.stripe = Stripe()
+        self.messages = Messages()
         self.stopping = threading.Event()
         self.at_once = self.most_at_once = 0
         self._counting = threading.Lock()
@@ -83,24 +87,28 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         if path == "/control":
-            self._answer(200, self.server.log.as_json())
+            self._answer(200, {**self.server.log.as_json(), "messages": self.server.messages.counted()})
         elif match := _TWILIO.fullmatch(path):
             self._serve("twilio", match[1])
         elif match := _TELNYX.fullmatch(path):
             self._serve("telnyx", match[1])
         elif path.startswith("/v1/"):
-            self._stripe({name: given[0] for name, given in parse_qs(urlsplit(self.path).query).items()})
+            self._stripe(_first(urlsplit(self.path).query))
+        elif match := messages.PATH.fullmatch(path):
+            self._messages(match[1], _first(urlsplit(self.path).query))
         elif match := _CHECKOUT.fullmatch(path):
             self._send(200, _CHECKOUT_PAGE.encode(), {}, kind="text/html; charset=utf-8")
         else:
             self._answer(404, {"error": "unknown path"})
 
     def do_POST(self) -> None:
-        form = parse_qs(self._body().decode())
+        form = _first(self._body().decode())
         if urlsplit(self.path).path == _DO_NOT_CALL and "phone" in form:
-            self._serve("do_not_call", f"+1{form['phone'][0]}")
+            self._serve("do_not_call", f"+1{form['phone']}")
         elif self.path.startswith("/v1/"):
-            self._stripe({name: given[0] for name, given in form.items()})
+            self._stripe(form)
+        elif match := messages.PATH.fullmatch(self.path):
+            self._messages(match[1], form)
         elif match := _CHECKOUT.fullmatch(self.path):
             self._check_out(match[1])
         else:
@@ -120,6 +128,30 @@ class Handler(BaseHTTPRequestHandler):
         if "url" in body and str(body["url"]).startswith("/checkout/"):
             body = {**body, "url": f"http://{self.headers['Host']}{body['url']}"}
         self._answer(status, body)
+
+    def _messages(self, account: str, form: dict[str, str]) -> None:
+        """Take a message or list them; what goes wrong does so before it is taken, or after."""
+        faults, taking = self.server.faults, self.server.messages
+        if not self.headers.get("Authorization", "").startswith("Basic "):
+            self._answer(*messages.error(401, 20003))
+            return
+        posts = self.command == "POST"
+        fault = faults.draw()
+        status, body = 200, dict[str, Any]()
+        if not posts:
+            status, body = taking.page(account, form)
+        elif taking.takes(fault, faults):
+            status, body = taking.post(account, form)
+        outcome = fault or ("ok" if status < 400 else str(body["code"]))  # noqa: PLR2004 - an error of Twilio's
+        self.server.log.note("messages" if posts else "messages_list", form.get("To", ""), outcome)
+        self.server.count(1)
+        if faults.delay and fault != "reset":
+            self.server.stopping.wait(faults.delay)
+        self.server.count(-1)
+        if fault is None:
+            self._answer(status, body)
+        else:
+            self._fail("messages", fault, json.dumps(body).encode(), status)
 
     def _check_out(self, session_id: str) -> None:
         """The customer has typed in a card: tell the product, and send him back there."""
@@ -154,16 +186,16 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._fail(service, fault, json.dumps(body).encode())
 
-    def _fail(self, service: str, fault: str, body: bytes) -> None:
+    def _fail(self, service: str, fault: str, body: bytes, status: int = 200) -> None:
         if fault == "429":
             headers = {"Retry-After": f"{self.server.faults.retry_after:.0f}"}
             self._answer(429, wire.error(service, 429), headers)
         elif fault == "500":
             self._answer(500, wire.error(service, 500))
         elif fault == "nonsense":
-            self._send(200, b"<html>\xff\xfe It works!</html>", {})
+            self._send(status, b"<html>\xff\xfe It works!</html>", {})
         elif fault == "half":
-            self._send(200, body[: len(body) // 2], {}, promised=len(body))
+            self._send(status, body[: len(body) // 2], {}, promised=len(body))
             self.close_connection = True
         else:
             if fault == "timeout":
@@ -197,6 +229,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Say nothing: the line would hold the phone number."""
+
+
+def _first(encoded: str) -> dict[str, str]:
+    """A query's or a form's members, each with its first value."""
+    return {name: given[0] for name, given in parse_qs(encoded).items()}
 
 
 def main() -> None:

@@ -35,9 +35,9 @@ class Gateway(Protocol):
         """
 
     async def find(self, caller: Caller, message: Outgoing, key: int, since: datetime) -> Sequence[str]:
-        """The gateway's ids of what it took `since` then and may be this message. Raises OutboundError.
+        """The gateway's ids of what it took `since` then and may be this message, newest first.
 
-        `key`: our own id of it.
+        `key`: our own id of it. Raises OutboundError.
         """
 
 

@@ -12,10 +12,23 @@ import msgspec
 from django.conf import settings
 
 from journeys.messages.gateways import OptedOut, Outgoing
-from trackly.outbound import Caller, OutboundError, Request, Response, TooFast, Verdict, check_status, read_as
+from trackly.outbound import (
+    Caller,
+    OutboundError,
+    Request,
+    Response,
+    TooFast,
+    Verdict,
+    check_status,
+    read_as,
+    retry_after,
+)
 from trackly.outbound.twilio import REFUSED, TOO_FAST, credentials, error_code
 
 _SERVICE = "twilio_messages"
+_TOO_FAST = TOO_FAST | {
+    21611,  # the From number's queue is full
+}
 _OPTED_OUT = 21610
 _SENDER_REFUSED = {
     21606,  # the From number is not the account's, or can't send
@@ -75,9 +88,10 @@ def _url() -> str:
 def _created(message: _Message) -> datetime:
     """RFC 2822, as Twilio says when; long ago if it does not."""
     try:
-        return parsedate_to_datetime(message.date_created or "")
-    except ValueError:
+        created = parsedate_to_datetime(message.date_created or "")
+    except (ValueError, OverflowError):
         return datetime.min.replace(tzinfo=UTC)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
 def read(response: Response) -> str:
@@ -95,8 +109,8 @@ def _read_page(response: Response) -> _Page:
 
 def _check(response: Response) -> None:
     code = error_code(response)
-    if code in TOO_FAST:
-        raise TooFast
+    if code in _TOO_FAST:
+        raise TooFast(retry_after(response.headers.get("Retry-After")))
     if code == _OPTED_OUT:
         raise OptedOut("the contact has opted out (21610)", Verdict.NOT_THIS)
     if code in REFUSED or code in _SENDER_REFUSED:

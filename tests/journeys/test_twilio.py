@@ -1,0 +1,254 @@
+"""Twilio's Messages API: what is asked of it, and what its answers mean."""
+
+import base64
+import json
+from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from journeys.messages.gateways import OptedOut, Outgoing, gateway, twilio
+from tests.support import LIST, new_number
+from trackly.embedded.stack import Stack
+from trackly.outbound import OutboundError, Request, Response, TooFast, Verdict
+from trackly.outbound.calling import caller
+from trackly.sandbox.server import Stub
+
+NOW = datetime(2026, 6, 15, 16, tzinfo=UTC)
+SID = "SM0123456789abcdef0123456789abcdef"
+
+
+def answer(status: int, code: int | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer of Twilio's, with an error code or without a body."""
+    body = {"code": code, "message": "…", "more_info": "…", "status": status}
+    return Response(status=status, content=json.dumps(body).encode() if code else b"", headers=headers or {})
+
+
+def ask(question: Coroutine[Any, Any, Any]) -> Any:
+    return caller().submit(question).result()
+
+
+@pytest.fixture
+def own_redis(servers: Stack, settings: Any) -> None:
+    settings.REDIS_URL = servers.environment["REDIS_URL"]
+
+
+def test_a_message_that_was_taken_has_an_id() -> None:
+    body = {"sid": SID, "status": "queued", "body": None, "error_code": None}
+    assert twilio.read(Response(status=201, content=json.dumps(body).encode())) == SID
+
+
+@pytest.mark.parametrize(
+    ("response", "verdict"),
+    [
+        (answer(400, 21211), Verdict.NOT_THIS),  # no such number
+        (answer(400, 21614), Verdict.NOT_THIS),  # not a mobile
+        (answer(400, 21610), Verdict.NOT_THIS),  # opted out
+        (answer(400, 21612), Verdict.NOT_THIS),  # no route to it
+        (answer(400, 21602), Verdict.NOT_THIS),  # no text
+        (answer(400, 21617), Verdict.NOT_THIS),  # too long
+        (answer(404, 20404), Verdict.NOT_THIS),
+        (answer(400), Verdict.NOT_THIS),
+        (answer(400, 21606), Verdict.NOT_US),  # the sender can't send
+        (answer(400, 21659), Verdict.NOT_US),
+        (answer(400, 21660), Verdict.NOT_US),
+        (answer(400, 30034), Verdict.NOT_US),
+        (answer(401, 20003), Verdict.NOT_US),
+        (answer(401), Verdict.NOT_US),
+        (answer(403, 20005), Verdict.NOT_US),  # the account is not active
+        (answer(403), Verdict.NOT_US),
+        (answer(302), Verdict.NOT_US),
+        (answer(500, 20500), Verdict.TRY_AGAIN),
+        (answer(500), Verdict.TRY_AGAIN),
+        (answer(503, 20503), Verdict.TRY_AGAIN),
+        (answer(503), Verdict.TRY_AGAIN),
+        (answer(200), Verdict.TRY_AGAIN),  # nothing was created, but what was done?
+        (Response(status=201, content=b"<html>\xff\xfe It works!</html>"), Verdict.TRY_AGAIN),
+        (Response(status=201, content=b'{"sid": null}'), Verdict.TRY_AGAIN),
+        (Response(status=400, content=b"<html>"), Verdict.NOT_THIS),
+    ],
+)
+def test_what_an_error_means(response: Response, verdict: Verdict) -> None:
+    with pytest.raises(OutboundError) as caught:
+        twilio.read(response)
+    assert caught.value.verdict is verdict
+
+
+def test_only_who_has_opted_out_has_opted_out() -> None:
+    with pytest.raises(OptedOut):
+        twilio.read(answer(400, 21610))
+    with pytest.raises(OutboundError) as caught:
+        twilio.read(answer(400, 21211))
+    assert not isinstance(caught.value, OptedOut)
+    assert "21211" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("response", "after"),
+    [
+        (answer(429, 20429, headers={"Retry-After": "7"}), 7),
+        (answer(429, 20429), None),
+        (answer(429), None),
+        (answer(429, headers={"Retry-After": "7"}), 7),
+        (answer(429, 21611), None),  # the sender's queue is full
+        (answer(400, 21611), None),
+    ],
+)
+def test_to_be_told_to_wait_is_no_refusal(response: Response, after: float | None) -> None:
+    with pytest.raises(TooFast) as caught:
+        twilio.read(response)
+    assert caught.value.after == after
+
+
+class Recorder:
+    """A caller that asks nobody."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Request]] = []
+
+    async def ask(self, service: str, subject: str, request: Request, _: Any) -> str:
+        self.asked.append((service, subject, request))
+        return SID
+
+
+@pytest.mark.parametrize(("key", "user"), [("", "AC0"), ("SK0", "SK0")])
+def test_the_request_that_is_sent(settings: Any, key: str, user: str) -> None:
+    settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "AC0", "a secret"
+    settings.TWILIO_API_KEY, settings.TRACKLY_MESSAGE_TIMEOUT = key, 12.5
+    settings.TWILIO_MESSAGES_URL = "https://api.twilio.com"
+    recorder: Any = Recorder()
+    sending = gateway("twilio").send(recorder, Outgoing(LIST, "+14155550123", "Hé & hello"))
+    with pytest.raises(StopIteration) as returned:
+        sending.send(None)
+    assert returned.value.value == SID
+    [(service, subject, request)] = recorder.asked
+    assert (service, subject) == ("twilio_messages", "+14155550123")
+    assert request == Request(
+        method="POST",
+        url="https://api.twilio.com/2010-04-01/Accounts/AC0/Messages.json",
+        form={"To": "+14155550123", "From": LIST, "Body": "Hé & hello"},
+        headers={"Authorization": "Basic " + base64.b64encode(f"{user}:a secret".encode()).decode()},
+        once=True,
+        timeout=12.5,
+    )
+
+
+@pytest.mark.usefixtures("own_redis")
+def test_what_is_sent_arrives_as_it_is(stub: Stub) -> None:
+    message = Outgoing(LIST, new_number(), "Hé & hello + 50%\n👋")
+    sid = ask(twilio.Twilio().send(caller(), message))
+    [taken] = stub.messages.taken
+    assert {name: taken[name] for name in ("sid", "from", "to", "body", "account_sid")} == {
+        "sid": sid,
+        "from": LIST,
+        "to": message.to_number,
+        "body": message.text,
+        "account_sid": "sandbox",
+    }
+
+
+@pytest.mark.usefixtures("own_redis")
+@pytest.mark.parametrize(
+    ("to_number", "from_number", "verdict"),
+    [
+        ("+15005550001", LIST, Verdict.NOT_THIS),
+        ("+15005550004", LIST, Verdict.NOT_THIS),
+        ("+15005550009", LIST, Verdict.NOT_THIS),
+        ("+14155550123", "+15005550007", Verdict.NOT_US),
+    ],
+)
+def test_numbers_that_twilio_refuses_in_tests_are_refused(
+    stub: Stub, to_number: str, from_number: str, verdict: Verdict
+) -> None:
+    with pytest.raises(OutboundError) as caught:
+        ask(twilio.Twilio().send(caller(), Outgoing(from_number, to_number, "Hello")))
+    assert caught.value.verdict is verdict
+    assert stub.messages.taken == []
+    assert stub.asked("messages", to_number) == 1
+
+
+@pytest.mark.usefixtures("own_redis")
+def test_a_message_is_found_by_its_numbers_its_text_and_its_time(stub: Stub) -> None:
+    number, other = new_number(), new_number()
+    moment = NOW
+    stub.messages.clock = lambda: moment
+
+    def taken(minutes: int, from_number: str, to_number: str, text: str) -> str:
+        nonlocal moment
+        moment = NOW + timedelta(minutes=minutes)
+        return str(ask(twilio.Twilio().send(caller(), Outgoing(from_number, to_number, text))))
+
+    def found(text: str, minutes: int = 0) -> list[str]:
+        message, since = Outgoing(LIST, number, text), NOW + timedelta(minutes=minutes)
+        return list(ask(twilio.Twilio().find(caller(), message, 1, since)))
+
+    before = taken(-10, LIST, number, "Hello")
+    first = taken(0, LIST, number, "Hello")
+    taken(1, LIST, other, "Hello")
+    taken(1, "+18005559999", number, "Hello")
+    bye = taken(1, LIST, number, "Bye ")
+    second = taken(2, LIST, number, "Hello")
+    assert found("Hello") == [second, first]
+    assert found("Hello", minutes=-10) == [second, first, before]
+    assert found("Hello", minutes=1) == [second, first]  # the clocks may differ by a minute
+    assert found("Hello", minutes=2) == [second]
+    assert found("Bye") == [bye]  # Twilio may keep a text without the spaces around it
+    assert found("hello") == []
+    assert stub.log.outcomes["messages_list", number] == {"ok": 6}
+
+
+@pytest.mark.usefixtures("own_redis")
+@pytest.mark.parametrize("date", [None, "", "yesterday", "2026-06-15"])
+def test_a_message_without_a_time_is_not_taken_for_ours(stub: Stub, date: str | None) -> None:
+    message = Outgoing(LIST, new_number(), "Hello")
+    ask(twilio.Twilio().send(caller(), message))
+    stub.messages.taken[0]["date_created"] = date
+    assert ask(twilio.Twilio().find(caller(), message, 1, NOW)) == []
+
+
+@pytest.mark.usefixtures("own_redis")
+def test_a_time_without_a_zone_is_utc(stub: Stub) -> None:
+    message = Outgoing(LIST, new_number(), "Hello")
+    sid = ask(twilio.Twilio().send(caller(), message))
+    stub.messages.taken[0]["date_created"] = "Mon, 15 Jun 2026 16:00:00 -0000"  # RFC 5322: in UTC
+    assert ask(twilio.Twilio().find(caller(), message, 1, NOW)) == [sid]
+    assert ask(twilio.Twilio().find(caller(), message, 1, NOW + timedelta(minutes=2))) == []
+
+
+@pytest.mark.usefixtures("own_redis")
+def test_the_list_is_asked_for_again_where_it_is_not_answered(stub: Stub) -> None:
+    message = Outgoing(LIST, new_number(), "Hello")
+    sid = ask(twilio.Twilio().send(caller(), message))
+    stub.faults.shares = {"reset": 1.0}
+    with pytest.raises(OutboundError) as caught:
+        ask(twilio.Twilio().find(caller(), message, 1, NOW - timedelta(days=9999)))
+    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert stub.log.outcomes["messages_list", message.to_number] == {"reset": 3}
+    stub.faults.shares = {}
+    assert ask(twilio.Twilio().find(caller(), message, 1, NOW - timedelta(days=9999))) == [sid]
+
+
+def test_the_stub_lists_only_what_a_page_holds_and_asks_for_credentials(stub: Stub) -> None:
+    form = {"To": new_number(), "From": LIST, "Body": "Hello"}
+    sids = [stub.messages.post("AC0", form)[1]["sid"] for _ in range(3)]
+    status, page = stub.messages.page("AC0", {"PageSize": "2"})
+    assert (status, page["page"], page["page_size"]) == (200, 0, 2)
+    assert [message["sid"] for message in page["messages"]] == [sids[2], sids[1]]
+    without = {name: value for name, value in form.items() if name != "Body"}
+    assert stub.messages.post("AC0", without)[1]["code"] == 21602
+    assert stub.messages.counted() == {form["To"]: 3}
+
+
+@pytest.mark.usefixtures("own_redis")
+def test_the_stub_refuses_who_does_not_say_who_he_is(stub: Stub) -> None:
+    url = f"{base_of(stub)}/2010-04-01/Accounts/AC0/Messages.json"
+    request = Request(method="POST", url=url, form={"To": "+1", "From": "+1", "Body": "x"}, once=True)
+    with pytest.raises(OutboundError) as caught:
+        ask(caller().ask("twilio_messages", "+1", request, twilio.read))
+    assert caught.value.verdict is Verdict.NOT_US
+    assert stub.messages.taken == []
+
+
+def base_of(stub: Stub) -> str:
+    return f"http://127.0.0.1:{stub.server_port}"

@@ -1,0 +1,168 @@
+"""What does something each time it arrives is not sent again, unless it is known not to have arrived."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from tests.support import LIST, new_number, new_numbers
+from trackly.embedded.home import free_port
+from trackly.embedded.stack import Stack
+from trackly.outbound import OutboundError, Request, Response, Verdict, check_status, read_as
+from trackly.outbound.calling import caller
+from trackly.outbound.http import basic
+from trackly.sandbox.messages import Answer, Form
+from trackly.sandbox.server import Stub
+
+pytestmark = pytest.mark.usefixtures("servers")
+_TAKEN_OR_NOT = ["timeout", "reset", "half", "nonsense", "500"]
+"""Faults after which nobody knows whether the request took effect."""
+
+
+def ask(question: Coroutine[Any, Any, Any]) -> Any:
+    return caller().submit(question).result()
+
+
+@pytest.fixture(autouse=True)
+def _own_redis(servers: Stack, settings: Any) -> None:
+    settings.REDIS_URL = servers.environment["REDIS_URL"]
+
+
+def read(response: Response) -> str:
+    if response.status != 201:
+        check_status(response)
+    sid: str = read_as(response, dict[str, Any])["sid"]
+    return sid
+
+
+def post(base: str, number: str, **options: Any) -> Coroutine[Any, Any, str]:
+    """A message to the number, which is what the stub has that must not come twice."""
+    request = Request(
+        method="POST",
+        url=f"{base}/2010-04-01/Accounts/AC0/Messages.json",
+        form={"To": number, "From": LIST, "Body": "Hello"},
+        headers=basic("AC0", "0"),
+        **options,
+    )
+    return caller().ask("twilio_messages", number, request, read)
+
+
+def base_of(stub: Stub) -> str:
+    return f"http://127.0.0.1:{stub.server_port}"
+
+
+def taken(stub: Stub, number: str) -> int:
+    return stub.messages.counted().get(number, 0)
+
+
+def test_what_is_answered_is_sent_once(stub: Stub) -> None:
+    number = new_number()
+    sid = ask(post(base_of(stub), number, once=True))
+    assert [message["sid"] for message in stub.messages.taken] == [sid]
+    assert stub.log.outcomes["messages", number] == {"ok": 1}
+
+
+@pytest.mark.parametrize("fault", _TAKEN_OR_NOT)
+def test_what_may_have_arrived_is_not_sent_again(stub: Stub, fault: str) -> None:
+    stub.faults.shares = {fault: 1.0}
+    number = new_number()
+    with pytest.raises(OutboundError) as caught:
+        ask(post(base_of(stub), number, once=True))
+    assert caught.value.verdict is Verdict.MAYBE
+    assert number not in str(caught.value)
+    assert stub.log.outcomes["messages", number] == {fault: 1}
+
+
+@pytest.mark.parametrize("fault", _TAKEN_OR_NOT)
+def test_what_may_arrive_twice_is_sent_three_times(stub: Stub, fault: str) -> None:
+    stub.faults.shares = {fault: 1.0}
+    number = new_number()
+    with pytest.raises(OutboundError) as caught:
+        ask(post(base_of(stub), number))
+    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert stub.log.outcomes["messages", number] == {fault: 3}
+
+
+def test_what_was_told_to_wait_was_not_taken_and_is_sent_again(stub: Stub) -> None:
+    stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 0
+    number = new_number()
+    with pytest.raises(OutboundError, match="less often") as caught:
+        ask(post(base_of(stub), number, once=True))
+    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert stub.log.outcomes["messages", number] == {"429": 6}
+    assert taken(stub, number) == 0
+
+
+def test_what_nobody_listened_to_is_sent_again(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    way, tries = caller(), []
+    send = way._send
+
+    async def counted(request: Request) -> Response:
+        tries.append(request.once)
+        return await send(request)
+
+    monkeypatch.setattr(way, "_send", counted)
+    with pytest.raises(OutboundError, match="no answer") as caught:
+        ask(post(f"http://127.0.0.1:{free_port()}", new_number(), once=True))
+    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert tries == [True] * 3
+
+
+def test_a_refusal_is_no_doubt(stub: Stub) -> None:
+    with pytest.raises(OutboundError) as caught:
+        ask(post(base_of(stub), "+15005550001", once=True))
+    assert caught.value.verdict is Verdict.NOT_THIS
+
+
+def test_a_request_has_a_time_out_of_its_own(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_LOOKUP_TIMEOUT, stub.faults.delay = 0.1, 0.5
+    number = new_number()
+    assert ask(post(base_of(stub), number, once=True, timeout=30))
+    settings.TRACKLY_LOOKUP_TIMEOUT, stub.faults.delay = 30, 0
+    stub.faults.shares = {"timeout": 1.0}
+    with pytest.raises(OutboundError, match="TimeoutError"):
+        ask(post(base_of(stub), number, once=True, timeout=0.1))
+
+
+def test_what_is_under_way_when_a_circuit_opens_may_have_arrived(
+    stub: Stub, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taking, arrived = stub.messages.post, threading.Event()
+
+    def take(account: str, form: Form) -> Answer:
+        answer = taking(account, form)
+        arrived.set()
+        return answer
+
+    monkeypatch.setattr(stub.messages, "post", take)
+    settings.TRACKLY_BREAKER_THRESHOLD = 2
+    stub.faults.shares = {"timeout": 1.0}
+    way, asked, failing = caller(), new_number(), [new_number() for _ in range(2)]
+    under_way = way.submit(post(base_of(stub), asked, once=True, timeout=30))
+    assert arrived.wait(timeout=25)
+    for number in failing:
+        with pytest.raises(OutboundError):
+            ask(post(base_of(stub), number, once=True, timeout=0.1))
+    with pytest.raises(OutboundError) as caught:
+        under_way.result()
+    assert caught.value.verdict is Verdict.MAYBE
+    assert stub.asked("messages", asked) == 1
+
+
+def test_what_still_waits_when_a_circuit_opens_was_never_sent(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD, settings.TRACKLY_LOOKUPS_IN_FLIGHT = 1, 1
+    stub.faults.shares = {"timeout": 1.0}
+    numbers = new_numbers(2)
+
+    async def both() -> list[Any]:
+        asked = (post(base_of(stub), number, once=True, timeout=0.3) for number in numbers)
+        return list(await asyncio.gather(*asked, return_exceptions=True))
+
+    found = dict(zip(numbers, ask(both()), strict=True))
+    asked = {number: stub.asked("messages", number) for number in numbers}
+    assert sorted(asked.values()) == [0, 1]
+    assert {number: error.verdict for number, error in found.items()} == {
+        number: Verdict.MAYBE if times else Verdict.TRY_AGAIN for number, times in asked.items()
+    }
