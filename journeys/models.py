@@ -203,7 +203,7 @@ class MessageStatus(models.TextChoices):
     SENT = "sent"
     """The gateway has taken it."""
     FAILED = "failed"
-    """The gateway refuses it, or nobody took it for a day."""
+    """The gateway refuses it, or it was tried for a day in vain."""
     CANCELLED = "cancelled"
     """The contact opted out before it left."""
     UNCONFIRMED = "unconfirmed"

@@ -102,6 +102,9 @@ TRACKLY_MESSAGES = env.str("TRACKLY_MESSAGES", default="log")
 TWILIO_MESSAGES_URL = env.str("TWILIO_MESSAGES_URL", default="https://api.twilio.com")
 # Seconds for which the gateway is given time to take a message.
 TRACKLY_MESSAGE_TIMEOUT = env.float("TRACKLY_MESSAGE_TIMEOUT", default=10.0)
+# Seconds after which the gateway's list has every message that it has taken: what it does not have then may
+# be sent again.
+TRACKLY_CONFIRM_AFTER = env.float("TRACKLY_CONFIRM_AFTER", default=300.0)
 # When nobody is texted, in the contact's time zone (the TCPA's hours: 47 CFR 64.1200(c)(1)); empty: never.
 _QUIET_HOURS = env.str("TRACKLY_QUIET_HOURS", default="21:00-08:00")
 try:

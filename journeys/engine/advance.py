@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from contacts import memberships, payload, rows
+from contacts import memberships, payload
 from journeys import clock
 from journeys.conditions import Event, HappenedTest, ListTest, Person, leaves
 from journeys.engine.claim import MOST_ATTEMPTS
@@ -24,12 +24,16 @@ from trackly.api import json
 
 logger = structlog.get_logger(__name__)
 
-_NUMBERS = """
-SELECT DISTINCT contact.phone_number
-FROM journeys_enrollment AS enrollment
-JOIN contacts_listcontact AS member ON member.id = enrollment.list_contact_id
-JOIN contacts_contact AS contact ON contact.id = member.contact_id
-WHERE enrollment.id = ANY(%(ids)s)
+# As contacts.rows.lock does it.
+_LOCK = """
+SELECT id FROM contacts_contact
+WHERE id IN (
+    SELECT member.contact_id FROM journeys_enrollment AS enrollment
+    JOIN contacts_listcontact AS member ON member.id = enrollment.list_contact_id
+    WHERE enrollment.id = ANY(%(ids)s)
+)
+ORDER BY phone_number
+FOR NO KEY UPDATE
 """
 
 _TAKE = """
@@ -134,7 +138,7 @@ def begin(ids: Sequence[int], now: datetime) -> None:
 
 
 def _advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
-    rows.lock(sorted(row["phone_number"] for row in sql.rows(_NUMBERS, {"ids": list(ids)})))
+    sql.rows(_LOCK, {"ids": list(ids)})
     taken = sql.rows(_TAKE, {"ids": list(ids), "now": now})
     if not taken:
         return 0, 0

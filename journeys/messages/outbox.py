@@ -29,14 +29,10 @@ logger = structlog.get_logger(__name__)
 
 AT_ONCE = 100
 """Messages of one set: all of them are under way at once."""
-SILENT = timedelta(minutes=2)
-"""After this a message that a worker took without a word of it since is unconfirmed: the worker is dead."""
 KEEP_SECONDS = 30.0
 """How often a worker says of what it still holds that it is at it: a message may wait long for its turn."""
-SETTLED = timedelta(minutes=5)
-"""After this a gateway's list has every message that it has taken."""
 GIVE_UP = timedelta(days=1)
-"""A message that nobody takes for so long is not sent any more."""
+"""A message that was tried for so long in vain is not sent any more."""
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=15)
 
 _DUE = """
@@ -87,6 +83,16 @@ class Change:
     gateway: str = field(default_factory=lambda: settings.TRACKLY_MESSAGES)
     attempt: int | None = None
     """Of which attempt this is the outcome; it says nothing of a later one."""
+
+
+def settled() -> timedelta:
+    """After this a gateway's list has every message that it has taken."""
+    return timedelta(seconds=settings.TRACKLY_CONFIRM_AFTER)
+
+
+def silent() -> timedelta:
+    """After this a message that a worker took and said no word of since is unconfirmed: he is dead."""
+    return min(timedelta(minutes=2), settled())
 
 
 def is_due(now: datetime) -> bool:
@@ -198,18 +204,19 @@ def _opt_out(list_contact_ids: Sequence[int]) -> None:
 
 
 def look_after(now: datetime) -> None:
-    """What a dead worker held becomes unconfirmed; what nobody took for a day is given up."""
-    silent = OutboundMessage.objects.filter(status=MessageStatus.SENDING, claimed_at__lt=now - SILENT)
-    if count := silent.update(status=MessageStatus.UNCONFIRMED, error="The worker that sent it was lost."):
+    """What a dead worker held becomes unconfirmed; what was tried for a day in vain is given up."""
+    lost = OutboundMessage.objects.filter(status=MessageStatus.SENDING, claimed_at__lt=now - silent())
+    if count := lost.update(status=MessageStatus.UNCONFIRMED, error="The worker that sent it was lost."):
         logger.warning("messages_unconfirmed", count=count)
-    queued = OutboundMessage.objects.filter(status=MessageStatus.QUEUED, due_at__lte=now)
-    if count := queued.filter(created_at__lt=now - GIVE_UP).update(status=MessageStatus.FAILED):
+    # What was only held (a paused list, a suspended account) was never tried.
+    tried = OutboundMessage.objects.filter(status=MessageStatus.QUEUED, due_at__lte=now, attempts__gt=0)
+    if count := tried.filter(created_at__lt=now - GIVE_UP).update(status=MessageStatus.FAILED):
         logger.error("messages_given_up", count=count)
 
 
 def unconfirmed(now: datetime) -> QuerySet[OutboundMessage]:
     """Messages that the gateway's list can tell about by now."""
-    return OutboundMessage.objects.filter(status=MessageStatus.UNCONFIRMED, claimed_at__lt=now - SETTLED)
+    return OutboundMessage.objects.filter(status=MessageStatus.UNCONFIRMED, claimed_at__lt=now - settled())
 
 
 def confirm(now: datetime) -> int:

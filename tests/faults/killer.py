@@ -11,15 +11,15 @@ from tests.conftest import RunningStack
 class Killer(threading.Thread):
     """Kills a process of the workers' every now and then, with SIGKILL; `kills` times, then it ends.
 
-    `queue`: only of the workers that take this queue.
+    `queues`: only of the workers that take one of these queues.
     """
 
-    def __init__(self, stack: RunningStack, *, kills: int, seed: int, queue: str = "") -> None:
+    def __init__(self, stack: RunningStack, *, kills: int, seed: int, queues: tuple[str, ...] = ()) -> None:
         super().__init__()
         self._home = str(stack.stack.home.path)
         self._random = random.Random(seed)  # noqa: S311 - not a secret
         self._stop_asked = threading.Event()
-        self._queue = queue
+        self._queues = set(queues)
         self._wanted = kills
         self.kills = 0
 
@@ -39,7 +39,7 @@ class Killer(threading.Thread):
             process
             for process in psutil.process_iter(["cmdline", "environ"])
             if "worker" in (command := process.info["cmdline"] or [])
-            and (not self._queue or any(self._queue in part.split(",") for part in command))
+            and (not self._queues or any(self._queues.intersection(part.split(",")) for part in command))
             and (process.info["environ"] or {}).get("TRACKLY_HOME") == self._home
         ]
 

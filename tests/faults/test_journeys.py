@@ -14,14 +14,15 @@ CROWD, KILLS, SEED = 20_000, 16, 20261122
 @pytest.fixture
 def stack(launch: Launch) -> Iterator[RunningStack]:
     """A stack that is quick to claim anew what killed workers held."""
-    with launch("journey_faults", TRACKLY_ADVANCE_LEASE="2", TRACKLY_QUIET_HOURS="") as running:
+    quick = {"TRACKLY_ADVANCE_LEASE": "2", "TRACKLY_CONFIRM_AFTER": "3"}
+    with launch("journey_faults", **quick, TRACKLY_QUIET_HOURS="") as running:
         yield running
 
 
 def test_every_step_of_a_crowd_takes_effect_once_though_workers_die(stack: RunningStack) -> None:
     api = stack.account()
     [list_id] = [row[0] for row in stack.rows("SELECT id FROM contacts_sendinglist")]
-    killer = Killer(stack, kills=KILLS, seed=SEED, queue="journeys")
+    killer = Killer(stack, kills=KILLS, seed=SEED, queues=("journeys", "messages"))
     with stack.connect() as connection:
         killer.start()
         try:

@@ -291,12 +291,12 @@ def test_what_the_gateway_took_without_a_word_is_found_and_not_sent_again(world:
     assert (status(message), message.gateway_id) == (MessageStatus.UNCONFIRMED, "")
     world.set_free()
     assert outbox.send(NOW + MINUTE) == 0
-    assert outbox.confirm(NOW + outbox.SETTLED) == 0
+    assert outbox.confirm(NOW + outbox.settled()) == 0
     assert status(message) == MessageStatus.UNCONFIRMED
-    assert outbox.confirm(NOW + outbox.SETTLED + SECOND) == 1
+    assert outbox.confirm(NOW + outbox.settled() + SECOND) == 1
     assert (status(message), message.error) == (MessageStatus.SENT, "")
     assert world.taken(message) == [message.gateway_id]
-    assert message.sent_at == NOW + outbox.SETTLED + SECOND
+    assert message.sent_at == NOW + outbox.settled() + SECOND
 
 
 @pytest.mark.parametrize("fault", ["500", "dead"])
@@ -306,7 +306,7 @@ def test_what_the_gateway_never_got_is_sent_after_all(world: World, fault: str) 
     message = world.message()
     outbox.send(NOW)
     assert status(message) == MessageStatus.UNCONFIRMED
-    later = NOW + outbox.SETTLED + SECOND
+    later = NOW + outbox.settled() + SECOND
     assert outbox.confirm(later) == 0  # the list is not answered either: nobody knows
     assert status(message) == MessageStatus.UNCONFIRMED
     world.set_free()
@@ -334,15 +334,15 @@ def test_a_worker_that_died_while_sending_leaves_nothing_behind(
         with pytest.raises(SystemExit):
             outbox.send(NOW)
     assert (status(message), message.claimed_at) == (MessageStatus.SENDING, NOW)
-    outbox.look_after(NOW + outbox.SILENT)
-    assert outbox.send(NOW + outbox.SILENT) == 0
+    outbox.look_after(NOW + outbox.silent())
+    assert outbox.send(NOW + outbox.silent()) == 0
     assert status(message) == MessageStatus.SENDING
-    outbox.look_after(NOW + outbox.SILENT + SECOND)
+    outbox.look_after(NOW + outbox.silent() + SECOND)
     assert (status(message), message.error) == (
         MessageStatus.UNCONFIRMED,
         "The worker that sent it was lost.",
     )
-    world.now = NOW + outbox.SETTLED + SECOND
+    world.now = NOW + outbox.settled() + SECOND
     assert list(outbox.unconfirmed(world.now)) == [message]
     assert outbox.confirm(world.now) == 1
     assert status(message) == (MessageStatus.SENT if arrived else MessageStatus.QUEUED)
@@ -362,7 +362,7 @@ def test_of_two_messages_of_one_text_to_one_number_each_gets_its_own(
         OutboundMessage.objects.filter(pk=message.pk).update(
             status="unconfirmed", claimed_at=NOW, gateway="twilio", attempts=1
         )
-    world.now = NOW + outbox.SETTLED + SECOND
+    world.now = NOW + outbox.settled() + SECOND
     assert outbox.confirm(world.now) == 2
     assert sorted(map(status, messages)) == [MessageStatus.QUEUED, MessageStatus.SENT]
     outbox.send(world.now)
@@ -379,7 +379,7 @@ def test_a_message_that_another_row_has_is_not_found_twice(world: World) -> None
     OutboundMessage.objects.filter(pk=doubtful.pk).update(
         status="unconfirmed", claimed_at=NOW, gateway="twilio"
     )
-    assert outbox.confirm(NOW + outbox.SETTLED + SECOND) == 1
+    assert outbox.confirm(NOW + outbox.settled() + SECOND) == 1
     assert (status(sent), status(doubtful)) == (MessageStatus.SENT, MessageStatus.QUEUED)
 
 
@@ -389,7 +389,7 @@ def test_of_two_candidates_the_older_is_taken_as_the_newer_may_be_on_its_way_to_
     older = world.take(doubtful)
     world.now += MINUTE
     world.take(doubtful)
-    assert outbox.confirm(NOW + outbox.SETTLED + SECOND) == 1
+    assert outbox.confirm(NOW + outbox.settled() + SECOND) == 1
     assert (status(doubtful), doubtful.gateway_id) == (MessageStatus.SENT, older)
 
 
@@ -422,14 +422,15 @@ def test_a_message_that_the_list_has_no_answer_for_does_not_hold_up_the_others(
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"created_at": NOW - outbox.GIVE_UP - SECOND}, MessageStatus.FAILED),
-        ({"created_at": NOW - outbox.GIVE_UP}, MessageStatus.QUEUED),
+        ({"created_at": NOW - outbox.GIVE_UP - SECOND, "attempts": 1}, MessageStatus.FAILED),
+        ({"created_at": NOW - 2 * outbox.GIVE_UP}, MessageStatus.QUEUED),  # held, never tried
+        ({"created_at": NOW - outbox.GIVE_UP, "attempts": 1}, MessageStatus.QUEUED),
         ({"created_at": NOW - 2 * outbox.GIVE_UP, "due_at": NOW + SECOND}, MessageStatus.QUEUED),
         ({"created_at": NOW - 2 * outbox.GIVE_UP, "status": "unconfirmed"}, MessageStatus.UNCONFIRMED),
         ({"created_at": NOW - 2 * outbox.GIVE_UP, "status": "cancelled"}, MessageStatus.CANCELLED),
     ],
 )
-def test_only_what_is_due_and_a_day_old_is_given_up(
+def test_only_what_was_tried_for_a_day_is_given_up(
     world: World, fields: dict[str, Any], expected: MessageStatus
 ) -> None:
     message = world.message(**fields)

@@ -249,6 +249,7 @@ def test_a_steps_own_problems_carry_its_id(document: Document, sentences: list[s
         (happened("failed", "w"), [NO_MESSAGE]),
         (happened("sent", "c"), [NO_MESSAGE]),
         (happened("joined", "", 1), []),
+        (happened("joined", "w", 1), []),
         ({"kind": "any", "of": [ON, {"kind": "all", "of": [happened("sent", "w")]}]}, [NO_MESSAGE]),
     ],
 )
