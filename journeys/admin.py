@@ -215,6 +215,16 @@ def _funnel_context(journey: Journey, version: JourneyVersion, counted: Funnel) 
     }
 
 
+@admin.register(JourneyVersion)
+class JourneyVersionAdmin(ReadOnlyAdmin):
+    """Who saved which steps, and when."""
+
+    list_display = ("journey", "number", "created_by", "created_at")
+    list_select_related = ("journey", "created_by")
+    search_fields = ("journey__name",)
+    ordering = ("-id",)
+
+
 class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
     """What an enrollment went through."""
 

@@ -50,11 +50,14 @@ class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptabl
         cleaned: dict[str, Any] = super().clean() or {}
         lists = {pk for pk, _ in drafts.lists_of(self.instance.account)}
         group, found = drafts.read_trigger(cleaned.get("trigger"), lists)
+        if group is None:
+            cleaned["trigger"] = None
         if found:
             self.add_error("trigger", found)
-        cleaned["trigger"] = None if group is None else cleaned["trigger"]
-        cleaned["steps"] = [drafts.tidied(step) for step in cleaned.get("steps") or []]
-        plan, problems = drafts.read_steps(cleaned["steps"], lists)
+        given = cleaned.get("steps") or []
+        steps = [drafts.tidied(step) for step in given] if isinstance(given, list) else given
+        cleaned["steps"] = steps
+        plan, problems = drafts.read_steps(steps, lists)
         numbers = {step.id: f"Step {place}: " for place, step in enumerate(plan.steps, 1)}
         for problem in problems:
             self.add_error("steps", numbers.get(problem.step, "") + problem.message)
@@ -63,13 +66,10 @@ class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptabl
                 self.add_error("trigger", "An active journey needs a condition: whom does it greet?")
             if not plan.steps:
                 self.add_error("steps", "An active journey needs a step.")
-        self._check_seen(cleaned)
-        return cleaned
-
-    def _check_seen(self, cleaned: Mapping[str, Any]) -> None:
         now = Journey.objects.values_list("version_id", flat=True).get(pk=self.instance.pk)
-        if cleaned.get("seen") != now and cleaned["steps"] != self.initial["steps"]:
+        if cleaned.get("seen") != now and steps != self.initial["steps"]:
             self.add_error("steps", _STALE)
+        return cleaned
 
 
 class TrialForm(forms.Form):
