@@ -143,7 +143,7 @@ def _url(given: Any) -> str:
     message = f"must be an http or https URL of up to {MAX_URL_CHARACTERS:,} characters"
     if not isinstance(given, str) or len(given) > MAX_URL_CHARACTERS:
         raise ValueError(message)
-    if any(character <= " " or character == "\x7f" for character in given) or not _storable(given):
+    if any(character <= " " or character == "\x7f" for character in given) or not storable(given):
         raise ValueError(message)
     try:
         parts = urlsplit(given)
@@ -159,19 +159,19 @@ def _custom_fields(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError("must be an object")
     for key, value in given.items():
-        if not _storable(key):
+        if not storable(key):
             raise ValueError("has a name with a character that can't be stored")
         if isinstance(value, json.OutOfRange):
             raise ValueError("has a number that is out of range")
         if isinstance(value, str):
-            if not _storable(value):
+            if not storable(value):
                 raise ValueError("has a text with a character that can't be stored")
         elif not isinstance(value, int | float):  # bool is an int
             raise ValueError("must hold strings, numbers and booleans only")
     return given
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
     """Whether PostgreSQL can hold the text: it has no U+0000 and is encodable, so no lone surrogates."""
     if "\x00" in text:
         return False

@@ -62,7 +62,12 @@ class QuietHours:
             is_quiet = self.start <= at < self.end
         else:
             is_quiet = at >= self.start or at < self.end
-        return _next(self.end, local, where) if is_quiet else None
+        if not is_quiet:
+            return None
+        # Where the clocks go back an end may come twice; the next one counts.
+        again = datetime.combine(local.date(), self.end, where).replace(fold=1).astimezone(UTC)
+        ends = _next(self.end, local, where)
+        return min(ends, again) if again > now else ends
 
 
 def quiet_hours() -> QuietHours | None:

@@ -122,7 +122,7 @@ def as_text(value: Any) -> str:
     """A custom field's value as a person would write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - then 1e+15 is said
+    if isinstance(value, float) and value.is_integer():  # jsonb gives 1e22 back with all its digits, too
         return str(int(value))
     return str(value)
 
@@ -231,4 +231,13 @@ def _groups(test: Test) -> Iterator[Group]:
 
 def read_trigger(document: Any) -> Group:
     """A stored trigger. Raises msgspec.ValidationError, whose message says where it is wrong."""
-    return msgspec.convert(document, AllOf | AnyOf)
+    found: Group = convert(document, AllOf | AnyOf)
+    return found
+
+
+def convert(document: Any, to: Any) -> Any:
+    """msgspec.convert; what is nested too deeply is a ValidationError, too."""
+    try:
+        return msgspec.convert(document, to)
+    except RecursionError:
+        raise msgspec.ValidationError("Nested too deeply") from None

@@ -116,7 +116,7 @@ class EnrollmentStatus(models.TextChoices):
     UNSUBSCRIBED = "unsubscribed"
     """The contact opted out of the list."""
     EXPIRED = "expired"
-    """Was on the journey for 30 days."""
+    """Was on the journey for longer than a journey may take."""
     STOPPED = "stopped"
     """The journey was archived."""
     FAILED = "failed"

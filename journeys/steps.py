@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from journeys import conditions
@@ -18,11 +17,14 @@ from journeys.messages import text
 
 MOST_STEPS = 100
 LONGEST = timedelta(days=30)
-"""Of a journey, from the enrollment; who is still on it then leaves it."""
+"""Of all waits together."""
+EXPIRES = LONGEST + timedelta(days=1)
+"""After the enrollment: who is still on the journey then leaves it. A day more than its waits may take: quiet
+hours hold messages, and days have up to 25 hours."""
 END = "end"
 """Where a way on leads that ends the journey."""
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,16}\Z")]
+Id = Annotated[str, Meta(pattern=r"^(?!end\Z)[A-Za-z0-9_-]{1,16}\Z")]
 
 
 class _Step(Struct, tag_field="kind", forbid_unknown_fields=True, frozen=True):
@@ -128,13 +130,14 @@ class Plan:
 
 def read_plan(document: Any) -> Plan:
     """A stored plan. Raises msgspec.ValidationError, whose message says where it is wrong."""
-    return Plan(msgspec.convert(document, list[Step]))
+    return Plan(conditions.convert(document, list[Step]))
 
 
 def problems(plan: Plan, lists: set[int]) -> Iterator[Problem]:
     """What is wrong with a plan whose steps are each well-formed. `lists`: the ids of the account's lists."""
     if len(plan.steps) > MOST_STEPS:
         yield Problem(f"There are more than {MOST_STEPS} steps.")
+        return
     if len(plan.by_id) < len(plan.steps):
         yield Problem("Two steps have the same id.")
         return
@@ -159,8 +162,6 @@ def _of_step(plan: Plan, step: Step, lists: set[int]) -> Iterator[str]:
             for part in conditions.leaves(step.test):
                 if not _names_a_message(plan, part):
                     yield "It asks for a message that is no step of this journey."
-        case SetField() if "\x00" in step.name + step.value:
-            yield "It holds a character that can't be stored."
 
 
 def _names_a_message(plan: Plan, test: object) -> bool:

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from contacts.bulk.models import BulkJob, BulkSlice
+from contacts.bulk.models import BulkJob, BulkSlice, Incident
 from trackly.api.admin import ReadOnlyAdmin
 
 
@@ -41,3 +41,13 @@ class BulkSliceAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[BulkSlice]:
         found: QuerySet[Any] = super().get_queryset(request)
         return found.defer("payload", "results", "errors")
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyAdmin):
+    """What had to be mended. Few are normal (a deploy, a killed worker); many are not."""
+
+    list_display = ("at", "kind", "count", "job", "slice_id")
+    list_filter = ("kind",)
+    search_fields = ("job__id__exact",)
+    ordering = ("-id",)

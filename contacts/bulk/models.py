@@ -117,6 +117,37 @@ class Lane(models.TextChoices):
     """Contacts whose numbers are looked up at a carrier's or validation provider's."""
 
 
+class IncidentKind(models.TextChoices):
+    """What had to be mended, by the sweep or by a worker."""
+
+    SENT_AGAIN = "sent_again"
+    """Nobody moved slices: their message was lost, or their worker."""
+    SETTLED = "settled"
+    """All slices had ended, and nobody had settled the job: the chord's body was lost."""
+    HALVED = "halved"
+    """A slice failed time and again."""
+    GIVEN_UP = "given_up"
+    """A slice could not be processed; its contacts are internal_error."""
+
+
+class Incident(models.Model):
+    """Something that did not go as it should, and was mended. Kept for 30 days."""
+
+    kind = models.CharField(max_length=16, choices=IncidentKind)
+    job = models.ForeignKey("BulkJob", on_delete=models.CASCADE, related_name="incidents")
+    slice_id = models.BigIntegerField(null=True)
+    count = models.IntegerField(help_text="Slices that were sent again; contacts of a slice.")
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=IncidentKind.values), name="bulk_incident_kind_known")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.count}"
+
+
 class BulkSlice(models.Model):
     """Contacts of a batch that are processed, and take effect, together. No number spans two slices."""
 
@@ -127,6 +158,9 @@ class BulkSlice(models.Model):
     payload = models.BinaryField(help_text="msgpack: a list of [index, the contact as sent].")
     attempts = models.IntegerField(default=0, help_text="How often it failed: raised, or fell silent.")
     claimed_at = models.DateTimeField(null=True, help_text="Since when a worker is at it; empty: none is.")
+    claimed_by = models.CharField(
+        max_length=64, blank=True, help_text="The task that it is at: the same one again means a dead worker."
+    )
     sent_at = models.DateTimeField(default=timezone.now, help_text="When its message was last sent.")
     finished_at = models.DateTimeField(null=True)
     success_count = models.IntegerField(default=0)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -12,11 +13,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing import ledger
-from contacts.bulk import checks
-from contacts.bulk.accept import Item, cut, new_slice, unpack
+from contacts.bulk import checks, incidents
+from contacts.bulk.accept import Item, cut, look_over, new_slice, unpack
 from contacts.bulk.checks import Findings
 from contacts.bulk.entries import Entry, Outcome, alive, find_lists, read
-from contacts.bulk.models import BulkJob, BulkSlice, Lane, SliceStatus
+from contacts.bulk.models import BulkJob, BulkSlice, IncidentKind, Lane, SliceStatus
 from contacts.bulk.write import Counts, write
 from trackly import sql
 from trackly.api import json
@@ -24,16 +25,19 @@ from trackly.api import json
 logger = structlog.get_logger(__name__)
 
 # One statement takes the slice and reads what is needed. A slice that somebody has taken lately is his: the
-# sweep may have sent it twice. One that was taken long ago has a worker that fell silent: a failure too.
+# sweep may have sent it twice. One that was taken long ago has a worker that fell silent, and one that was
+# taken by the very task that this is has a worker that died: failures too.
 # To lose the claim in a crash of the server is harmless, so nobody waits for the disk.
 _CLAIM = """
 UPDATE bulk_bulkslice AS slice
-SET claimed_at = now(), attempts = slice.attempts + (slice.claimed_at IS NOT NULL)::int
+SET claimed_at = now(), claimed_by = %(by)s,
+    attempts = slice.attempts + (slice.claimed_at IS NOT NULL)::int
 FROM bulk_bulkjob AS job JOIN accounts_account AS account ON account.id = job.account_id
 WHERE slice.id = %(id)s AND slice.status = 'pending' AND job.id = slice.job_id
     AND (%(anyway)s OR (
         job.cancel_requested_at IS NULL
-        AND (slice.claimed_at IS NULL OR slice.claimed_at < now() - make_interval(secs => %(lease)s))
+        AND (slice.claimed_at IS NULL OR slice.claimed_at < now() - make_interval(secs => %(lease)s)
+            OR (slice.claimed_by = %(by)s AND %(by)s <> ''))
     ))
 RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, slice.error_count AS counted_errors,
           job.created_at AS accepted_at, job.account_id, account.rejects_voip
@@ -87,17 +91,17 @@ class Claim:
     started: datetime
 
 
-def claim(slice_id: int, *, anyway: bool = False) -> Claim | None:
+def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
     """Take the slice; None if it has ended, shall not run, or another worker is at it.
 
-    `anyway`: also if its job is being cancelled, and whoever is at it.
+    `by`: the task's id; `anyway`: also if its job is being cancelled, and whoever is at it.
     """
     is_all = not connection.in_atomic_block
     with transaction.atomic():
         if is_all:
             sql.rows("SET LOCAL synchronous_commit = off", {})
         lease = settings.TRACKLY_SWEEP_AFTER
-        taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease})
+        taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease, "by": by})
     if not taken:
         return None
     row = taken[0]
@@ -105,23 +109,58 @@ def claim(slice_id: int, *, anyway: bool = False) -> Claim | None:
     return Claim(id=slice_id, items=unpack(payload), started=timezone.now(), **row)
 
 
-def process(slice_id: int) -> list[int]:
-    """Process a slice; returns the ids of the slices that were made of what needs the network.
+def process(slice_id: int, *, by: str = "") -> list[int]:
+    """Process a slice; returns the ids of the slices that were made of it: what needs the network, or halves.
 
     Nothing happens if it has ended or another worker is at it. Raises whatever goes wrong; nothing has taken
-    effect then, but that the failure counts.
+    effect then, but that the failure counts. A slice that failed twice is halved, and its halves after one
+    more failure, so that a contact which kills its worker does not keep the others. `by`: the task's id.
     """
-    taken = claim(slice_id)
+    taken = claim(slice_id, by=by)
     if taken is None:
         return []
+    if taken.attempts >= halved_after() and len(groups := look_over(taken.items).groups) > 1:
+        return _halve(taken, groups)
     if taken.attempts >= settings.TRACKLY_SLICE_ATTEMPTS:
-        logger.error("slice_given_up", slice=slice_id, job=str(taken.job_id), attempts=taken.attempts)
-        return _give_up(taken)
+        return _give_up(taken, noted=True)
     try:
         return _process(taken)
     except Exception:
         sql.in_transaction(lambda: sql.rows(_FAILED, {"id": slice_id}))
         raise
+
+
+def by_lane(slice_ids: Sequence[int]) -> dict[Lane, list[int]]:
+    """The slices of each lane. One query, none for no slices."""
+    found: dict[Lane, list[int]] = {}
+    if slice_ids:
+        for slice_id, lane in BulkSlice.objects.filter(pk__in=slice_ids).values_list("pk", "lane"):
+            found.setdefault(Lane(lane), []).append(slice_id)
+    return found
+
+
+def halved_after() -> int:
+    """Failures of a slice after which it is halved: before it would be given up."""
+    return int(min(2, settings.TRACKLY_SLICE_ATTEMPTS))
+
+
+def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
+    """End the slice with nothing in it; what it held stands in two others."""
+    middle = len(groups) // 2
+
+    def effect() -> list[int]:
+        incidents.note(IncidentKind.HALVED, job=taken.job_id, slice_id=taken.id, count=len(taken.items))
+        _finish(taken, report([], Counts(), {}), SliceStatus.DONE, later=len(taken.items))
+        job, counted = BulkJob(pk=taken.job_id), bool(taken.counted_errors)
+        halves = [
+            new_slice(job, sorted(chain(*half)), Lane(taken.lane), counted_as_errors=counted)
+            for half in (groups[:middle], groups[middle:])
+        ]
+        for half in halves:
+            half.attempts = halved_after() - 1  # it is under suspicion
+        return [made.pk for made in BulkSlice.objects.bulk_create(halves)]
+
+    return _commit(taken, effect)
 
 
 def _process(taken: Claim) -> list[int]:
@@ -153,9 +192,15 @@ def give_up(slice_id: int) -> None:
         _give_up(taken)
 
 
-def _give_up(taken: Claim) -> list[int]:
+def _give_up(taken: Claim, *, noted: bool = False) -> list[int]:
     entries = [_read_if_possible(index, raw) for index, raw in taken.items]
-    return _commit(taken, lambda: _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED))
+
+    def effect() -> list[int]:
+        if noted:
+            incidents.note(IncidentKind.GIVEN_UP, job=taken.job_id, slice_id=taken.id, count=len(entries))
+        return _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED)
+
+    return _commit(taken, effect)
 
 
 def _read_if_possible(index: int, raw: bytes) -> Entry:

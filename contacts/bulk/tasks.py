@@ -12,10 +12,11 @@ from django.db import transaction
 
 from billing import usage
 from contacts import tally
+from contacts.bulk import incidents, recover
 from contacts.bulk import process as processing
-from contacts.bulk import recover
 from contacts.bulk import settle as settling
-from contacts.bulk.models import Lane
+from contacts.bulk.models import IncidentKind, Lane
+from trackly import sql
 from trackly.outbound import backoff
 
 logger = structlog.get_logger(__name__)
@@ -55,15 +56,17 @@ _QUIET_SECONDS = 5.0
 _broker = _Broker()
 
 
-@shared_task(bind=True, max_retries=None)
+# A task whose worker was killed comes back after a second, not after Celery's three minutes.
+@shared_task(bind=True, max_retries=None, default_retry_delay=1)
 def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
     """A member of the chord: one slice. Tried again until it succeeds or is given up."""
     try:
-        put_off = processing.process(slice_id)
+        made = processing.process(slice_id, by=self.request.id or "")
     except Exception as exc:
         logger.warning("slice_raised", slice=slice_id, job=job_id, exc_info=exc)
         raise self.retry(exc=exc, countdown=backoff(self.request.retries + 1)) from exc
-    fan_out(UUID(job_id), put_off, Lane.LIVE)
+    for lane, slice_ids in processing.by_lane(made).items():
+        fan_out(UUID(job_id), slice_ids, lane)
 
 
 @shared_task(ignore_result=True)
@@ -75,16 +78,21 @@ def settle(job_id: str) -> None:
 @shared_task(ignore_result=True)
 def sweep() -> None:
     """By beat: send again what nobody moves, settle what nobody settled, keep tallies short."""
-    with transaction.atomic():
-        stalled = recover.take_stalled()
-    for (job_id, lane), slice_ids in stalled.items():
-        logger.warning("sent_again", job=str(job_id), slices=len(slice_ids))
-        fan_out(job_id, slice_ids, lane)
-    for job_id in recover.orphans():
-        logger.warning("settled_by_sweep", job=str(job_id))
-        try:
-            settling.settle(job_id)
-        except Exception as exc:
-            logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
-    tally.add_up()
-    usage.add_up()
+    with sql.exclusively("sweep") as is_ours:
+        if not is_ours:
+            return
+        with transaction.atomic():
+            stalled = recover.take_stalled()
+            for (job_id, _), slice_ids in stalled.items():
+                incidents.note(IncidentKind.SENT_AGAIN, job=job_id, count=len(slice_ids))
+        for (job_id, lane), slice_ids in stalled.items():
+            fan_out(job_id, slice_ids, lane)
+        for job_id in recover.orphans():
+            incidents.note(IncidentKind.SETTLED, job=job_id, count=1)
+            try:
+                settling.settle(job_id)
+            except Exception as exc:
+                logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
+        tally.add_up()
+        usage.add_up()
+        incidents.forget()

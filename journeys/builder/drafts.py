@@ -1,11 +1,13 @@
 """A draft, as the builder in the browser sends it: read, and what is wrong with it said for people."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from contacts.payload import storable
 from journeys import conditions, steps
 from journeys.conditions import Group, HappenedTest
 from journeys.steps import Plan, Problem, Step
@@ -18,11 +20,13 @@ def read_steps(document: Any, lists: set[int]) -> tuple[Plan, list[Problem]]:
     """A plan of the steps that can be read, and all problems. `lists`: the ids of the account's lists."""
     if not isinstance(document, list):
         return Plan([]), [Problem("The steps are no list.")]
+    if not is_storable(document):
+        return Plan([]), [Problem(_UNSTORABLE)]
     read: list[Step] = []
     found: list[Problem] = []
     for place, given in enumerate(document, 1):
         try:
-            read.append(msgspec.convert(tidied(given), Step))
+            read.append(conditions.convert(tidied(given), Step))
         except msgspec.ValidationError as exc:
             named = given.get("id") if isinstance(given, dict) else None
             found.append(Problem(_for_people(exc, f"Step {place}"), named if isinstance(named, str) else ""))
@@ -30,6 +34,19 @@ def read_steps(document: Any, lists: set[int]) -> tuple[Plan, list[Problem]]:
     if not found:
         found += steps.problems(plan, lists)
     return plan, found
+
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_UNSTORABLE = "There is a character in it that can't be stored."
+
+
+def is_storable(document: Any) -> bool:
+    """Whether jsonb can hold it: no U+0000, no lone surrogates, no numbers beyond a float, not too deep."""
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return False
+    return storable(text) and not _NUL.search(text)
 
 
 def tidied(given: Any) -> Any:
@@ -43,6 +60,8 @@ def read_trigger(document: Any, lists: set[int]) -> tuple[Group | None, list[str
     """A trigger, if it can be read, and its problems; nothing and none for an empty one."""
     if not document or document in ({"kind": "all", "of": []}, {"kind": "any", "of": []}):
         return None, []
+    if not is_storable(document):
+        return None, [_UNSTORABLE]
     try:
         group = conditions.read_trigger(document)
     except msgspec.ValidationError as exc:

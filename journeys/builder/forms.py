@@ -1,5 +1,6 @@
 """The journey page's form, and that of the trial."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -28,11 +29,22 @@ class BuilderWidget(forms.Textarea):
         super().__init__({"data-builder": what, "rows": 12})
 
 
+class _Escaping(json.JSONEncoder):
+    """Shows a lone surrogate as its escape: a page can't hold one."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**{**more, "ensure_ascii": True})
+
+
 class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at run time
     """A journey that exists: its account is known, and with it the lists that it can name."""
 
-    trigger = forms.JSONField(required=False, widget=BuilderWidget("trigger"), label="Who is greeted")
-    steps = forms.JSONField(required=False, widget=BuilderWidget("steps"), label="What happens")
+    trigger = forms.JSONField(
+        required=False, encoder=_Escaping, widget=BuilderWidget("trigger"), label="Who is greeted"
+    )
+    steps = forms.JSONField(
+        required=False, encoder=_Escaping, widget=BuilderWidget("steps"), label="What happens"
+    )
     seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
     """The version that the page was made of."""
 

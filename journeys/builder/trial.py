@@ -11,7 +11,7 @@ from journeys.conditions import Person
 from journeys.engine.run import Traveller, describe, go_on
 from journeys.messages.text import segments
 from journeys.models import EnrollmentStatus
-from journeys.steps import LONGEST, Message, Plan
+from journeys.steps import EXPIRES, Message, Plan
 
 _MOST_STOPS = 500
 
@@ -58,6 +58,6 @@ def run(plan: Plan, person: Person, known: Mapping[str, str], where: ZoneInfo, s
         person = traveller.person
         traveller = Traveller(progress.step, start, where, person, known)
         now = progress.due_at
-        if now > start + LONGEST:
+        if now > start + EXPIRES:
             break
     return lines

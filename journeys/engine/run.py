@@ -11,7 +11,7 @@ from journeys.conditions import Person, compiled
 from journeys.messages import text
 from journeys.models import EnrollmentStatus
 from journeys.steps import (
-    LONGEST,
+    EXPIRES,
     WAITS,
     Condition,
     Exit,
@@ -62,7 +62,7 @@ class Progress:
 def go_on(plan: Plan, traveller: Traveller, now: datetime, quiet: QuietHours | None) -> Progress:
     """Take steps until one waits or the journey ends. Raises KeyError for a step that is not in the plan."""
     progress = Progress(step=traveller.step)
-    if now >= traveller.enrolled_at + LONGEST:
+    if now >= traveller.enrolled_at + EXPIRES:
         return _ended(progress, EnrollmentStatus.EXPIRED)
     step = plan.first
     if traveller.step:
@@ -76,7 +76,7 @@ def go_on(plan: Plan, traveller: Traveller, now: datetime, quiet: QuietHours | N
         if until := _stops_until(step, traveller, now, quiet):
             if isinstance(step, WAITS):
                 progress.visits.append((step.id, ""))
-            progress.due_at = min(until, traveller.enrolled_at + LONGEST)
+            progress.due_at = min(until, traveller.enrolled_at + EXPIRES)
             return progress
         if isinstance(step, Unsubscribe | Exit):
             progress.visits.append((step.id, ""))

@@ -49,7 +49,9 @@ def problems(template: str) -> Iterator[str]:
     if any(not _is_printable(character) for character in template):
         yield "The message holds a character that can't be sent."
     try:
-        literal = sum(len(text) for text, _ in _parts(template))
+        literal = sum(
+            len(text) + len(macro["default"] or "" if macro else "") for text, macro in _parts(template)
+        )
     except ValueError as exc:
         yield f"The message has a macro that can't be read: {exc}"
     else:

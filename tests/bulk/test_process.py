@@ -1,6 +1,7 @@
 """A slice in this process: what it does, how often, and what happens when something breaks."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,11 +14,11 @@ from psycopg import errors
 from billing import ledger
 from billing.models import BillingConfig, Disposition, LedgerEntry, PaymentMethod, Validation
 from billing.validation import Finding
-from contacts.bulk import checks
+from contacts.bulk import checks, control
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
 from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob, BulkSlice
+from contacts.bulk.models import BulkJob, BulkSlice, Incident
 from contacts.models import Contact, ListContact
 from journeys.models import Enrollment
 from tests.support import contact, joins, new_account, new_journey, new_numbers, statements
@@ -113,10 +114,13 @@ def test_a_slice_that_always_breaks_is_given_up_and_the_job_fails(
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact("+14155559876"), contact("bad"))
     monkeypatch.setattr(processing, "find_lists", _raise(RuntimeError))
-    for _ in range(2):
-        with pytest.raises(RuntimeError):
-            processing.process(slice_id)
-    processing.process(slice_id)
+    pending = [slice_id]
+    while pending:
+        try:
+            pending += processing.process(pending[0])
+        except RuntimeError:
+            continue
+        pending.pop(0)
     settling.settle(job.pk)
     job.refresh_from_db()
     codes = [(entry["index"], entry["code"]) for entry in json.loads(job.summary)["errors"]]
@@ -152,6 +156,57 @@ def test_a_slice_whose_workers_all_fall_silent_is_given_up(settings: Any) -> Non
     settling.settle(job.pk)
     job.refresh_from_db()
     assert (job.status, job.error_count) == ("failed", 1)
+
+
+def test_one_contact_that_kills_its_workers_does_not_keep_the_others(settings: Any) -> None:
+    """Each run of a slice with the poison in it ends with its worker; the same task comes back at once."""
+    account, _ = new_account()
+    contacts = [contact() for _ in range(100)]
+    contacts[37]["custom_fields"] = {"poison": True}
+    job, pending = accept_batch(account, *contacts)
+    deaths = 0
+    while pending:
+        [slice_] = BulkSlice.objects.filter(pk=pending[0])
+        is_run = slice_.attempts + (slice_.claimed_at is not None) < (
+            processing.halved_after() if slice_.size > 1 else settings.TRACKLY_SLICE_ATTEMPTS
+        )
+        if is_run and b"poison" in bytes(slice_.payload):
+            assert processing.claim(pending[0], by="its task") is not None  # and the worker dies
+            deaths += 1
+        else:
+            pending += processing.process(pending.pop(0), by="its task")
+    assert settling.settle(job.pk)
+    job.refresh_from_db()
+    [error] = json.loads(job.summary)["errors"]
+    assert (job.status, job.success_count, error["index"], error["code"]) == (
+        "failed",
+        99,
+        37,
+        "internal_error",
+    )
+    assert deaths < 14  # two, then one for each halving, then three alone
+    kinds = Counter(Incident.objects.values_list("kind", flat=True))
+    assert kinds == {"halved": 6, "given_up": 1}
+    retried = control.retry(job.pk)
+    assert [processing.process(slice_id) for ids in retried.values() for slice_id in ids] == [[]]
+    settling.settle(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.success_count, ListContact.objects.count()) == ("completed", 100, 100)
+
+
+def test_contacts_of_one_number_stay_together_when_a_slice_is_halved() -> None:
+    account, _ = new_account()
+    one, two = new_numbers(2)
+    sent = [contact(n, custom_fields={"n": i}) for i, n in enumerate([one, two, one, two, one])]
+    job, [slice_id] = accept_batch(account, *sent)
+    BulkSlice.objects.update(attempts=2)
+    halves = processing.process(slice_id)
+    assert [processing.process(half) for half in halves] == [[], []]
+    settling.settle(job.pk)
+    job.refresh_from_db()
+    assert (job.success_count, job.processed) == (5, 5)
+    fields = {m.contact.phone_number: m.custom_fields for m in ListContact.objects.select_related("contact")}
+    assert fields == {one: {"n": 4}, two: {"n": 3}}
 
 
 def test_a_contact_that_can_not_even_be_read_does_not_keep_the_job_from_ending(

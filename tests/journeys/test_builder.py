@@ -258,3 +258,15 @@ def test_the_funnel_counts_who_came_how_far(operator: Client) -> None:
     assert operator.get(f"{page(journey)}?version=1").context["funnel"].enrolled == 4
     shown = operator.get(f"/admin/journeys/enrollment/{enrollment.pk}/change/").content.decode()
     assert "1 · Condition" in shown
+
+
+@pytest.mark.parametrize("bad", ["a\x00", "\ud800"])
+def test_what_the_database_can_not_hold_is_refused(operator: Client, bad: str) -> None:
+    journey = draft()
+    steps = [{"kind": "set_field", "id": "a", "name": "n", "value": bad}]
+    assert save(operator, journey, steps=steps) == ["There is a character in it that can't be stored."]
+    asks = {"kind": "field", "name": "n", "operator": "eq", "values": [bad]}
+    said = save(operator, journey, trigger={"kind": "all", "of": [asks]})
+    assert said == ["There is a character in it that can't be stored."]
+    fine = [{"kind": "set_field", "id": "a", "name": "n", "value": "a backslash: \\u0000"}]
+    assert save(operator, journey, steps=fine) == []

@@ -229,3 +229,9 @@ def test_quiet_hours_are_as_the_settings_have_them(settings: Any) -> None:
     assert clock.quiet_hours() == QuietHours(time(22, 30), time(7))
     settings.TRACKLY_QUIET_HOURS = ()
     assert clock.quiet_hours() is None
+
+
+def test_an_end_of_quiet_hours_that_is_there_twice_is_the_next_one() -> None:
+    quiet = QuietHours(time(21), time(1, 30))
+    second = datetime(2026, 11, 1, 6, 15, tzinfo=UTC)  # 1:15 for the second time
+    assert quiet.until(second, ZoneInfo("America/New_York")) == datetime(2026, 11, 1, 6, 30, tzinfo=UTC)

@@ -62,7 +62,7 @@ def nested(groups: int, kind: type[AllOf] | type[AnyOf] = AllOf, inner: Test = Y
         (0.1, "0.1"),
         (-2.50, "-2.5"),
         (1e14, "100000000000000"),
-        (1e22, "1e+22"),
+        (1e22, "1" + 22 * "0"),
         (10**22, "1" + "0" * 22),
     ],
 )
@@ -86,7 +86,7 @@ def test_values_are_written_as_a_person_would(value: Any, text: str) -> None:
         ({"a": 5}, "5.0", False),
         ({"a": "5.0"}, "5", False),
         ({"a": 5.5}, "5.5", True),
-        ({"a": 1e22}, "1E+22", True),
+        ({"a": 1e22}, "1" + 22 * "0", True),
         ({"a": 10**22}, "10000000000000000000000", True),
         ({"a": True}, "true", True),
         ({"a": True}, "True", True),

@@ -223,8 +223,6 @@ def test_two_steps_of_one_id_are_the_only_thing_said() -> None:
             message("a", "{{a"),
             ['The message has a macro that can\'t be read: "{{a" is not closed by "}}".'],
         ),
-        (set_field("a", name="a\x00"), ["It holds a character that can't be stored."]),
-        (set_field("a", value="\x00"), ["It holds a character that can't be stored."]),
         (
             condition("a", test={"kind": "all", "of": []}),
             ["A group has no condition: add one, or remove the group."],
@@ -374,3 +372,21 @@ def test_all_problems_are_told_at_once() -> None:
         Problem(NO_WAY, "b"),
         Problem(NO_WAY, "exit"),
     ]
+
+
+def test_no_step_is_called_as_the_end_is() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        read_plan([message("end")])
+
+
+def test_far_too_many_steps_are_refused_and_no_error() -> None:
+    assert problems(*(message(f"m{n}") for n in range(2_000))) == [("", "There are more than 100 steps.")]
+
+
+def test_what_is_nested_madly_is_refused() -> None:
+    test: Document = {"kind": "all", "of": []}
+    for _ in range(20_000):
+        test = {"kind": "all", "of": [test]}
+    with pytest.raises(msgspec.ValidationError, match="Nested too deeply"):
+        read_plan([{"kind": "condition", "id": "c", "test": test}])
+    del test
