@@ -28,7 +28,7 @@ from billing.models import (
     Validation,
     dollars,
 )
-from trackly.api.admin import ReadOnlyAdmin, TableAdmin
+from trackly.api.admin import ReadOnlyAdmin, TableAdmin, confirmed
 
 MONTHS_SHOWN = 12
 
@@ -70,7 +70,16 @@ class BillingConfigAdmin(TableAdmin):
         description="Suspend", url_path="suspend", permissions=["change"]
     )
     def suspend(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        ask = confirmed(
+            request,
+            title="Suspend",
+            question="Answer this account's requests for paid validation 402 from now on?",
+            back=_page(object_id),
+        )
+        if ask:
+            return ask
         BillingConfig.objects.filter(pk=object_id).update(status=BillingStatus.SUSPENDED)
+        self.log_change(request, BillingConfig.objects.get(pk=object_id), "Suspended.")
         messages.success(request, "Suspended: requests for paid validation are answered 402 from now on.")
         return _back_to(object_id)
 
@@ -79,10 +88,14 @@ class BillingConfigAdmin(TableAdmin):
     )
     def resume(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """End a suspension, or a failed payment that no invoice is behind."""
+        question = "End the suspension of this account, or a failed payment that no invoice is behind?"
+        if ask := confirmed(request, title="Resume", question=question, back=_page(object_id)):
+            return ask
         config = BillingConfig.objects.get(pk=object_id)
         with transaction.atomic():
             invoices.follow(config.account_id, resume=True)
         config.refresh_from_db()
+        self.log_change(request, config, "Resumed.")
         messages.success(request, f"The state is: {config.get_status_display()}.")
         return _back_to(object_id)
 
@@ -103,6 +116,9 @@ class BillingConfigAdmin(TableAdmin):
     )
     def set_up_payment(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """A link to Stripe for the customer; card data never comes here."""
+        question = "Make a customer at Stripe, if there is none, and a link for him to give a card?"
+        if ask := confirmed(request, title="Make a link", question=question, back=_page(object_id)):
+            return ask
         config = BillingConfig.objects.select_related("account").get(pk=object_id)
         back = request.build_absolute_uri(reverse("payment-method-registered"))
         try:
@@ -110,12 +126,17 @@ class BillingConfigAdmin(TableAdmin):
         except payments.PaymentsError as exc:
             messages.error(request, f"Stripe gave no link: {exc}")
         else:
+            self.log_change(request, config, "Made a link to give a card.")
             messages.success(request, f"For the customer, to give Stripe a card: {url}")
         return _back_to(object_id)
 
 
+def _page(object_id: int) -> str:
+    return reverse("admin:billing_billingconfig_change", args=[object_id])
+
+
 def _back_to(object_id: int) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:billing_billingconfig_change", args=[object_id]))
+    return HttpResponseRedirect(_page(object_id))
 
 
 def _usage(account_id: int) -> dict[str, Any]:
@@ -194,6 +215,7 @@ class LedgerEntryAdmin(TableAdmin):
             except ValueError as exc:
                 messages.error(request, f"{entry}, {entry.created_at:%Y-%m-%d}: {exc}")
             else:
+                self.log_change(request, entry, "Refunded.")
                 messages.success(request, f"{entry}, {entry.created_at:%Y-%m-%d}: refunded.")
 
 

@@ -17,6 +17,7 @@ from journeys import conditions
 from journeys.builder import drafts, flow, forms, trial
 from journeys.builder.funnel import Funnel, funnel
 from journeys.conditions import Person
+from journeys.engine.advance import plan_of
 from journeys.models import (
     Enrollment,
     EnrollmentStatus,
@@ -30,12 +31,18 @@ from trackly.api.admin import ReadOnlyAdmin, TableAdmin
 
 # Names that the account's newest memberships have: what a marketer is likely to ask for.
 _FIELD_NAMES = """
-SELECT DISTINCT jsonb_object_keys(custom_fields) AS name FROM (
-    SELECT member.custom_fields FROM contacts_listcontact AS member
-    JOIN contacts_sendinglist AS list ON list.id = member.sending_list_id
-    WHERE list.account_id = %(account)s ORDER BY member.id DESC LIMIT 200
-) AS newest ORDER BY name LIMIT 50
+SELECT DISTINCT jsonb_object_keys(newest.custom_fields) AS name
+FROM (
+    SELECT id FROM contacts_sendinglist WHERE account_id = %(account)s ORDER BY id DESC LIMIT 20
+) AS list CROSS JOIN LATERAL (
+    SELECT custom_fields FROM contacts_listcontact
+    WHERE sending_list_id = list.id ORDER BY signup_date DESC, id DESC LIMIT 50
+) AS newest
+ORDER BY name LIMIT 50
 """
+
+
+_LONGEST_ID = 19
 
 
 @admin.register(Journey)
@@ -86,6 +93,11 @@ class JourneyAdmin(TableAdmin):
             name: given for name, given in super().get_actions(request).items() if name != "delete_selected"
         }
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A journey's versions go with it, though nobody deletes one by itself."""
+        deletable, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return deletable, counts, needed - {JourneyVersion._meta.verbose_name}, protected
+
     def save_model(self, request: HttpRequest, obj: Journey, form: Any, change: Any) -> None:
         if not change:
             super().save_model(request, obj, form, change)
@@ -107,7 +119,7 @@ class JourneyAdmin(TableAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         context = dict(extra_context or {})
-        key = int(object_id) if object_id and object_id.isdecimal() else 0
+        key = int(object_id) if object_id and object_id.isdecimal() and len(object_id) < _LONGEST_ID else 0
         journey = Journey.objects.select_related("account", "version").filter(pk=key).first()
         if journey:
             context |= _journey_context(journey, request)
@@ -126,9 +138,9 @@ class JourneyAdmin(TableAdmin):
     def preview(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The flow chart and the problems of a draft, which is not saved."""
         journey, document = self._draft(request, object_id)
-        names = dict(drafts.lists_of(journey.account))
-        plan, found = drafts.read_steps(document.get("steps"), set(names))
-        _, of_trigger = drafts.read_trigger(document.get("trigger"), set(names))
+        names, ids = dict(drafts.lists_of(journey.account)), drafts.ids_of(journey.account)
+        plan, found = drafts.read_steps(document.get("steps"), ids)
+        _, of_trigger = drafts.read_trigger(document.get("trigger"), ids)
         chart = flow.chart(plan, names, problems={problem.step for problem in found})
         return JsonResponse(
             {
@@ -142,9 +154,12 @@ class JourneyAdmin(TableAdmin):
     def trial(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """What would happen to a test contact with a draft, which is not saved."""
         journey, document = self._draft(request, object_id)
-        form = forms.TrialForm(journey, document.get("contact") or {})
-        plan, found = drafts.read_steps(document.get("steps"), set(form.lists))
-        group, of_trigger = drafts.read_trigger(document.get("trigger"), set(form.lists))
+        contact = document.get("contact")
+        given_contact = {n: str(value) for n, value in contact.items()} if isinstance(contact, dict) else {}
+        form = forms.TrialForm(journey, given_contact)
+        ids = drafts.ids_of(journey.account)
+        plan, found = drafts.read_steps(document.get("steps"), ids)
+        group, of_trigger = drafts.read_trigger(document.get("trigger"), ids)
         context: dict[str, Any] = {"form": form, "problems": [*of_trigger, *(one.message for one in found)]}
         if form.is_valid() and not context["problems"]:
             given, joined = form.cleaned_data["fields_given"], int(form.cleaned_data["joins"])
@@ -156,7 +171,7 @@ class JourneyAdmin(TableAdmin):
                 "list_name": sending_list.list_name,
                 "brand_name": sending_list.brand_name,
             }
-            context["greets"] = group is not None and conditions.compiled(group)(person)
+            context["greets"] = group is not None and conditions.begins(group, joined, person)
             context["where"] = form.where.key
             context["lines"] = trial.run(plan, person, known, form.where, form.starts_at)
         return HttpResponse(render_to_string("journeys/trial.html", context, request))
@@ -169,9 +184,11 @@ class JourneyAdmin(TableAdmin):
             raise PermissionDenied
         try:
             document = json.loads(request.body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise BadRequest("The body must be JSON.") from exc
-        return journey, document if isinstance(document, dict) else {}
+        if not isinstance(document, dict) or not drafts.is_storable(document.get("contact")):
+            raise BadRequest("The body must be an object, of text that can be stored.")
+        return journey, document
 
 
 def _page(journey: Journey) -> str:
@@ -230,6 +247,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
 
     model = Visit
     extra = 0
+    per_page = 50
     fields = ("number", "step_name", "note", "at")
     readonly_fields = fields
     ordering = ("number",)
@@ -240,7 +258,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
 
     @admin.display(description="step")
     def step_name(self, visit: Visit) -> str:
-        plan = visit.enrollment.version.plan
+        plan = plan_of(visit.version_id)
         step = plan.by_id.get(visit.step)
         return f"{plan.number(step.id)} · {flow.title(step)}" if step else visit.step
 
@@ -248,6 +266,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
 class MessageInline(TabularInline):  # type: ignore[misc] # unfold ships no types
     model = OutboundMessage
     extra = 0
+    per_page = 50
     fields = ("text", "segments", "status", "error", "created_at", "sent_at")
     readonly_fields = fields
     ordering = ("number",)

@@ -53,7 +53,7 @@ class ListTest(Struct, tag_field="kind", tag="list", forbid_unknown_fields=True,
     """Membership of lists, by their ids."""
 
     operator: Membership
-    lists: Annotated[list[int], Meta(min_length=1, max_length=100)]
+    lists: Annotated[list[int], Meta(min_length=1, max_length=1_000)]
 
 
 class Event(StrEnum):
@@ -72,7 +72,7 @@ class HappenedTest(Struct, tag_field="kind", tag="happened", forbid_unknown_fiel
 
     event: Event
     step: str = ""
-    lists: Annotated[list[int], Meta(max_length=100)] = []
+    lists: Annotated[list[int], Meta(max_length=1_000)] = []
 
 
 class AllOf(Struct, tag_field="kind", tag="all", forbid_unknown_fields=True, frozen=True):
@@ -103,9 +103,9 @@ class Person:
         """Custom fields."""
         self.lists = lists
         """Ids of the lists that he is an active member of."""
-        self.happened = happened or set()
+        self.happened = set() if happened is None else happened
         """(event, step) of his messages since the enrollment."""
-        self.joined = joined or set()
+        self.joined = set() if joined is None else joined
         """Ids of the lists that he joined since the enrollment."""
         self._texts: dict[str, str | None] = {}
 
@@ -186,6 +186,21 @@ def leaves(test: Test) -> "Iterator[FieldTest | ListTest | HappenedTest]":
             yield from leaves(part)
     else:
         yield test
+
+
+def entrances(trigger: Test) -> set[int]:
+    """The lists of which one must be joined to begin a journey: those that its trigger asks membership of.
+
+    Empty: any list.
+    """
+    tests = [test for test in leaves(trigger) if isinstance(test, ListTest)]
+    return {on for test in tests if test.operator is Membership.ON for on in test.lists}
+
+
+def begins(trigger: Group, list_id: int, person: Person) -> bool:
+    """Whether joining the list begins the journey for this contact."""
+    lists = entrances(trigger)
+    return (not lists or list_id in lists) and compiled(trigger)(person)
 
 
 def levels(test: Test) -> int:

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from journeys import conditions
-from journeys.conditions import Check, ListTest, Membership, Person
+from journeys.conditions import Check, ListTest, Person
 from trackly import sql
 from trackly.api import json
 
@@ -22,7 +22,8 @@ logger = structlog.get_logger(__name__)
 _ACTIVE = """
 SELECT journey.id, journey.name, journey.version_id, journey.trigger::text, array_agg(list.id) AS lists
 FROM contacts_sendinglist AS list JOIN journeys_journey AS journey ON journey.account_id = list.account_id
-WHERE list.id = ANY(%(lists)s) AND journey.status = 'active' AND journey.trigger IS NOT NULL
+WHERE list.id = ANY(%(lists)s) AND journey.status = 'active'
+    AND journey.trigger IS NOT NULL AND journey.version_id IS NOT NULL
 GROUP BY journey.id ORDER BY journey.id
 """
 
@@ -80,14 +81,15 @@ def greetings(list_ids: Iterable[int]) -> dict[int, list[Greeting]]:
         except msgspec.ValidationError as exc:  # not by the builder; one journey must not stop a batch
             logger.error("trigger_unreadable", journey=row["id"], error=str(exc))  # noqa: TRY400
             continue
-        tests = [test for test in conditions.leaves(trigger) if isinstance(test, ListTest)]
-        entrances = {on for test in tests if test.operator is Membership.ON for on in test.lists}
+        entrances = conditions.entrances(trigger)
         greeting = Greeting(
             journey_id=row["id"],
             name=row["name"],
             version_id=row["version_id"],
             holds=conditions.compiled(trigger),
-            named_lists=frozenset(on for test in tests for on in test.lists),
+            named_lists=frozenset(
+                on for test in conditions.leaves(trigger) if isinstance(test, ListTest) for on in test.lists
+            ),
         )
         for list_id in row["lists"]:
             if not entrances or list_id in entrances:

@@ -49,15 +49,12 @@ class Journey(models.Model):
         related_name="+",
         help_text="The steps of whoever is enrolled from now on.",
     )
+    revision = models.PositiveIntegerField(default=0, editable=False, help_text="Counts saves.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(status__in=JourneyStatus.values), name="journey_status_known"),
-            models.CheckConstraint(
-                condition=~Q(status=JourneyStatus.ACTIVE) | Q(version__isnull=False),
-                name="journey_active_with_steps",
-            ),
         ]
 
     def __str__(self) -> str:
@@ -78,7 +75,7 @@ class Journey(models.Model):
         if last is None or last.steps != steps:
             number = last.number + 1 if last else 1
             last = JourneyVersion.objects.create(journey=self, number=number, steps=steps, created_by=by)
-        self.version = last
+        self.version, self.revision = last, self.revision + 1
         self.save()
         return last
 
@@ -118,7 +115,7 @@ class EnrollmentStatus(models.TextChoices):
     EXPIRED = "expired"
     """Was on the journey for longer than a journey may take."""
     STOPPED = "stopped"
-    """The journey was archived."""
+    """The journey was archived, or the list deleted."""
     FAILED = "failed"
     """A step could not be taken, however often it was tried."""
 
@@ -187,7 +184,7 @@ class Visit(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["enrollment", "number"], name="visit_once")]
-        indexes = [models.Index(fields=["version", "step"], name="visit_by_step")]
+        indexes = [models.Index(fields=["version", "step", "enrollment"], name="visit_by_step")]
 
     def __str__(self) -> str:
         return f"{self.number}: {self.step} {self.note}".strip()
@@ -203,9 +200,9 @@ class MessageStatus(models.TextChoices):
     SENT = "sent"
     """The gateway has taken it."""
     FAILED = "failed"
-    """The gateway refuses it, or it was tried for a day in vain."""
+    """The gateway refuses it, it was tried for a day in vain, or nobody can say whether it was sent."""
     CANCELLED = "cancelled"
-    """The contact opted out before it left."""
+    """Before it left the contact opted out, the list was deleted, or it was held for a week."""
     UNCONFIRMED = "unconfirmed"
     """No answer came, so the gateway may have it: never sent again by itself; it is asked."""
 

@@ -21,6 +21,8 @@ LONGEST = timedelta(days=30)
 EXPIRES = LONGEST + timedelta(days=1)
 """After the enrollment: who is still on the journey then leaves it. A day more than its waits may take: quiet
 hours hold messages, and days have up to 25 hours."""
+SHORTEST_OF_LOOP = timedelta(hours=1)
+"""Steps that are taken over and over wait at least so long in between."""
 END = "end"
 """Where a way on leads that ends the journey."""
 
@@ -102,6 +104,10 @@ class Plan:
         self.by_id = {step.id: step for step in steps}
         below = [*(step.id for step in steps[1:]), END]
         self._below = dict(zip((step.id for step in steps), below, strict=False))
+        self.checks = {
+            step.id: conditions.compiled(step.test) for step in steps if isinstance(step, Condition)
+        }
+        """The conditions' tests, ready to be asked."""
 
     @property
     def first(self) -> Step | None:
@@ -176,14 +182,19 @@ def duration(step: Wait) -> timedelta:
     return timedelta(**{step.unit: min(step.amount, 100_000)})
 
 
+def _at_most(step: Wait | WaitUntil) -> timedelta:
+    """How long a wait lasts at most: the next time that it is ten may be a day away."""
+    return duration(step) if isinstance(step, Wait) else timedelta(days=1)
+
+
 def _of_ways(plan: Plan) -> Iterator[Problem]:
     without_waits = {
         step.id: [to.id for _, to in plan.ways(step) if to]
         for step in plan.steps
-        if not isinstance(step, WAITS)
+        if not (isinstance(step, WAITS) and _at_most(step) >= SHORTEST_OF_LOOP)
     }
     for looping in _on_a_cycle(without_waits):
-        yield Problem("It would be reached again without a wait in between.", looping)
+        yield Problem("It would be reached again without a wait of an hour in between.", looping)
         return
     everything = {step.id: [to.id for _, to in plan.ways(step) if to] for step in plan.steps}
     reached = set(_reached(everything, [plan.steps[0].id] if plan.steps else []))
@@ -214,7 +225,7 @@ def _longest(plan: Plan) -> timedelta:
 
     def rest(step: Step) -> timedelta:
         if step.id not in known:
-            own = duration(step) if isinstance(step, Wait) else timedelta()
+            own = _at_most(step) if isinstance(step, WAITS) else timedelta()
             known[step.id] = own + max((rest(to) for _, to in plan.ways(step) if to), default=timedelta())
         return known[step.id]
 

@@ -1,5 +1,6 @@
 """The Celery tasks of journeys: ids in, one function each. What a lost message would do, the tick does."""
 
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -13,9 +14,11 @@ from trackly import sql
 
 logger = structlog.get_logger(__name__)
 
-_SENDERS = 4
-"""Tasks that a tick starts where there is something to send; each goes on until nothing is due."""
-_SETS_OF_A_TASK = 50
+_SENDERS = 3
+"""Tasks that send at once, on all machines."""
+_SENDING_SECONDS = 20.0
+"""How long one of them goes on; the next tick starts another."""
+_EXPIRES_SECONDS = 10
 
 
 @shared_task(ignore_result=True)
@@ -36,9 +39,9 @@ def tick() -> None:
         outbox.look_after(now)
     if outbox.is_due(now):
         for _ in range(_SENDERS):
-            send.delay()
+            send.apply_async(expires=_EXPIRES_SECONDS)
     if outbox.unconfirmed(now).exists():
-        confirm.delay()
+        confirm.apply_async(expires=_EXPIRES_SECONDS)
 
 
 @shared_task(ignore_result=True)
@@ -47,18 +50,21 @@ def advance(ids: Sequence[int]) -> None:
     _, made = advancing.advance(ids, timezone.now())
     if made:
         try:
-            send.delay()
+            send.apply_async(expires=_EXPIRES_SECONDS)
         except Exception as exc:  # the tick does it, a second later
             logger.warning("not_sent", messages=made, exc_info=exc)
 
 
 @shared_task(ignore_result=True)
 def send() -> None:
-    """What is due leaves the outbox."""
-    for _ in range(_SETS_OF_A_TASK):
-        if not outbox.send(timezone.now()):
-            return
-    send.delay()
+    """What is due leaves the outbox; by three at a time, so that whatever else the worker does goes on."""
+    for number in range(_SENDERS):
+        with sql.exclusively(f"sender {number}") as is_ours:
+            if is_ours:
+                ends = time.monotonic() + _SENDING_SECONDS
+                while outbox.send(timezone.now()) and time.monotonic() < ends:
+                    continue
+                return
 
 
 @shared_task(ignore_result=True)

@@ -187,6 +187,7 @@ def live_stack(launch: Launch) -> Iterator[RunningStack]:
     with launch(
         "live_e2e",
         TRACKLY_SANDBOX="0",
+        TRACKLY_HTTPS="0",
         TRACKLY_CARRIER="twilio",
         TRACKLY_VALIDATION="telnyx",
         TWILIO_ACCOUNT_SID="AC0",

@@ -75,8 +75,8 @@ def gather(connection: Connection[Any], list_id: int, count: int, *, first: int 
         account = "SELECT account_id FROM contacts_sendinglist WHERE id = %s"
         journey = _one(
             connection,
-            "INSERT INTO journeys_journey (account_id, name, status, created_at)"
-            f" VALUES (({account}), 'Crowd', 'draft', now()) RETURNING id",
+            "INSERT INTO journeys_journey (account_id, name, status, revision, created_at)"
+            f" VALUES (({account}), 'Crowd', 'draft', 0, now()) RETURNING id",
             list_id,
         )
         version = _one(

@@ -6,7 +6,7 @@ Where `DATABASE_URL` and the like are absent, those of a stack that runs in the 
 README.md, "Settings", lists what there is.
 """
 
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -41,6 +41,50 @@ if not SECRET_KEY:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
+# --- Who may do what, seen from outside ---------------------------------------------------------------
+
+# Off only where no TLS is in front: in the sandbox and in development.
+TRACKLY_HTTPS = env.bool("TRACKLY_HTTPS", default=not (DEBUG or TRACKLY_SANDBOX))
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TRACKLY_HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if TRACKLY_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TRACKLY_HTTPS
+# The proxy that ends TLS says so, and who is behind it: it must remove these headers from what clients send.
+TRACKLY_BEHIND_PROXY = env.bool("TRACKLY_BEHIND_PROXY", default=False)
+if TRACKLY_BEHIND_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Alpine, which the admin's theme uses, evaluates attributes; nothing of ours needs more than 'self'.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+# Five wrong passwords for one name from one address: nobody logs in so for a quarter of an hour.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_IPWARE_PROXY_COUNT = 1 if TRACKLY_BEHIND_PROXY else 0
+AXES_VERBOSE = False
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# For /metrics: `Authorization: Bearer …`. Without it there are none.
+TRACKLY_METRICS_TOKEN = env.str("TRACKLY_METRICS_TOKEN", default="")
+
 # --- Ingestion --------------------------------------------------------------------------------------
 
 # Contacts per task of the chord. 1 gives one task per contact; a batch of 1,000 in one slice is quickest.
@@ -56,6 +100,9 @@ TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
 TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=60.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
+
+# Contacts that may wait for a worker; beyond it requests are answered 503. 0: no limit.
+TRACKLY_MAX_BACKLOG = env.int("TRACKLY_MAX_BACKLOG", default=5_000_000)
 
 # --- Providers (contract, "Carrier validation", "Paid validation") ------------------------------------
 
@@ -166,6 +213,10 @@ if STRIPE_API_KEY and not STRIPE_WEBHOOK_SECRET:
     raise ImproperlyConfigured(
         "STRIPE_API_KEY is set, but STRIPE_WEBHOOK_SECRET is not: payments would go unheard."
     )
+if TRACKLY_MESSAGES == "twilio" and TRACKLY_CONFIRM_AFTER < 3 * TRACKLY_MESSAGE_TIMEOUT + 30:
+    raise ImproperlyConfigured(
+        f"TRACKLY_CONFIRM_AFTER is {TRACKLY_CONFIRM_AFTER:g}: what is still on its way would be sent twice."
+    )
 if not TRACKLY_CARRIER or "offline" in TRACKLY_CARRIER[:-1]:
     raise ImproperlyConfigured("TRACKLY_CARRIER must name a source, and `offline` only as its last one.")
 
@@ -195,6 +246,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
+    "csp",
     "trackly.accounts",
     "trackly.lookups",
     "contacts",
@@ -212,12 +265,15 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "trackly.urls"
 WSGI_APPLICATION = "trackly.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "trackly/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from billing import webhooks
 from billing.views import registered
+from contacts.bulk import metrics
 from trackly.api import errors, health, schema
 
 urlpatterns = [
@@ -16,6 +17,7 @@ urlpatterns = [
     re_path(r"^api(?:/|$)", csrf_exempt(errors.no_such_path)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
     path("webhooks/stripe", webhooks.receive),
     path("payment-method-registered", registered, name="payment-method-registered"),
     path("admin/", admin.site.urls),

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from billing.gate import require_billable
 from contacts import payload
 from contacts.bulk import idempotency
+from contacts.bulk.backlog import require_room
 from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, BulkSlice, JobKind, Lane
 from trackly.accounts.models import Account
@@ -110,12 +111,13 @@ def accept(
 
     With an idempotency key that the account has used already, the first job and no slices. Raises 402 if a
     contact asks for paid validation and the account may not be billed, 422 if the key was used for another
-    request; then nothing is kept.
+    request, 503 if too much work is waiting; then nothing is kept.
     """
     if once is not None and (first := idempotency.find(account, once)):
         return first, []
     if batch.asks_for_validation:
         require_billable(account)
+    require_room()
     job = BulkJob(account=account, kind=kind, total=len(batch.items))
     if once is not None:
         job.idempotency_key, job.request_digest = once.key, once.digest

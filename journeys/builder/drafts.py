@@ -82,10 +82,15 @@ def _for_people(exc: msgspec.ValidationError, what: str) -> str:
 
 
 def lists_of(account: Account) -> Iterator[tuple[int, str]]:
-    """The lists that conditions may name: id and name."""
+    """The lists that people choose from: id and name."""
     for made in account.sending_lists.exclude(status="deleted").order_by("pk"):
         name = f"{made} ({made.phone_number})" if made.list_name else made.phone_number
         yield made.pk, name
+
+
+def ids_of(account: Account) -> set[int]:
+    """All lists of the account, deleted ones too: a condition that names one is merely never met."""
+    return set(account.sending_lists.values_list("pk", flat=True))
 
 
 def described(test: conditions.Test, names: dict[int, str]) -> str:

@@ -17,7 +17,7 @@ from journeys.builder import drafts
 from journeys.builder.flow import KINDS
 from journeys.models import Journey, JourneyStatus
 
-_STALE = "Somebody has saved other steps meanwhile. Reload the page, and make your changes again."
+_STALE = "Somebody has saved this journey meanwhile. Reload the page, and make your changes again."
 
 
 class BuilderWidget(forms.Textarea):
@@ -46,7 +46,7 @@ class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptabl
         required=False, encoder=_Escaping, widget=BuilderWidget("steps"), label="What happens"
     )
     seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
-    """The version that the page was made of."""
+    """The revision that the page was made of."""
 
     class Meta:
         model = Journey
@@ -56,32 +56,40 @@ class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptabl
         super().__init__(*args, **more)
         version = self.instance.version
         self.initial["steps"] = version.steps if version else []
-        self.initial["seen"] = version.pk if version else None
+        self.initial["seen"] = self.instance.revision
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        lists = {pk for pk, _ in drafts.lists_of(self.instance.account)}
-        group, found = drafts.read_trigger(cleaned.get("trigger"), lists)
+        given = cleaned.get("steps") or []
+        cleaned["steps"] = [drafts.tidied(step) for step in given] if isinstance(given, list) else given
+        is_active = cleaned.get("status") == JourneyStatus.ACTIVE
+        # It can always be paused: what has become wrong by itself (a list was deleted) does not matter.
+        if cleaned.get("trigger") != self.initial["trigger"] or (is_active and "status" in self.changed_data):
+            self._check_trigger(cleaned, is_active=is_active)
+        if cleaned["steps"] != self.initial["steps"] or (is_active and "status" in self.changed_data):
+            self._check_steps(cleaned, is_active=is_active)
+        # Locked: the admin saves in the same transaction.
+        now = Journey.objects.select_for_update().values_list("revision", flat=True).get(pk=self.instance.pk)
+        if cleaned.get("seen") != now:
+            self.add_error(None, _STALE)
+        return cleaned
+
+    def _check_trigger(self, cleaned: dict[str, Any], *, is_active: bool) -> None:
+        group, found = drafts.read_trigger(cleaned.get("trigger"), drafts.ids_of(self.instance.account))
         if group is None:
             cleaned["trigger"] = None
         if found:
             self.add_error("trigger", found)
-        given = cleaned.get("steps") or []
-        steps = [drafts.tidied(step) for step in given] if isinstance(given, list) else given
-        cleaned["steps"] = steps
-        plan, problems = drafts.read_steps(steps, lists)
+        elif is_active and group is None:
+            self.add_error("trigger", "An active journey needs a condition: whom does it greet?")
+
+    def _check_steps(self, cleaned: dict[str, Any], *, is_active: bool) -> None:
+        plan, problems = drafts.read_steps(cleaned["steps"], drafts.ids_of(self.instance.account))
         numbers = {step.id: f"Step {place}: " for place, step in enumerate(plan.steps, 1)}
         for problem in problems:
             self.add_error("steps", numbers.get(problem.step, "") + problem.message)
-        if cleaned.get("status") == JourneyStatus.ACTIVE and not self.errors:
-            if group is None:
-                self.add_error("trigger", "An active journey needs a condition: whom does it greet?")
-            if not plan.steps:
-                self.add_error("steps", "An active journey needs a step.")
-        now = Journey.objects.values_list("version_id", flat=True).get(pk=self.instance.pk)
-        if cleaned.get("seen") != now and steps != self.initial["steps"]:
-            self.add_error("steps", _STALE)
-        return cleaned
+        if is_active and not plan.steps and not problems:
+            self.add_error("steps", "An active journey needs a step.")
 
 
 class TrialForm(forms.Form):
@@ -147,9 +155,11 @@ class TrialForm(forms.Form):
 
 
 def options(journey: Journey, field_names: list[str]) -> dict[str, Any]:
-    """What builder.js lets people choose from."""
+    """What builder.js lets people choose from; deleted lists only where they are chosen already."""
+    shown = dict(drafts.lists_of(journey.account))
     return {
-        "lists": [{"id": pk, "name": name} for pk, name in drafts.lists_of(journey.account)],
+        "lists": [{"id": pk, "name": name} for pk, name in shown.items()],
+        "deleted": [pk for pk in sorted(drafts.ids_of(journey.account)) if pk not in shown],
         "fields": field_names,
         "kinds": [{"kind": kind, "name": name} for kind, name in KINDS.items()],
     }

@@ -38,7 +38,11 @@ def run(plan: Plan, person: Person, known: Mapping[str, str], where: ZoneInfo, s
     traveller = Traveller("", start, where, person, known)
     now = start
     for _ in range(_MOST_STOPS):
-        progress = go_on(plan, traveller, now, clock.quiet_hours())
+        try:
+            progress = go_on(plan, traveller, now, clock.quiet_hours())
+        except OverflowError:
+            lines.append(Line(now, "", "The calendar ends here."))
+            return lines
         local = now.astimezone(where)
         texts = dict(progress.messages)
         for place, (step_id, note) in enumerate(progress.visits):

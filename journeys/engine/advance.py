@@ -42,6 +42,7 @@ SELECT enrollment.id, enrollment.version_id, enrollment.step, enrollment.taken, 
        member.custom_fields::text, member.unsubscribed_at, member.contact_id,
        contact.phone_number, contact.time_zone, contact.can_receive,
        list.phone_number AS list_number, list.list_name, list.brand_name, list.id AS list_id,
+       list.status = 'deleted' AS list_deleted,
        list.status <> 'active' OR account.suspended_at IS NOT NULL AS on_hold
 FROM journeys_enrollment AS enrollment
 JOIN journeys_journey AS journey ON journey.id = enrollment.journey_id
@@ -57,7 +58,7 @@ FOR UPDATE OF enrollment SKIP LOCKED
 
 # Committed before the work, so that it counts whatever the work does to the worker.
 _BEGIN = """
-UPDATE journeys_enrollment SET attempts = attempts + 1
+UPDATE journeys_enrollment SET attempts = LEAST(attempts + 1, 100)
 WHERE id = ANY(%(ids)s) AND status = 'active' AND claimed_at IS NOT NULL AND due_at <= %(now)s
 """
 
@@ -145,13 +146,17 @@ def _advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
     quiet = clock.quiet_hours()
     moves: list[tuple[dict[str, Any], Progress]] = []
     fields: dict[int, dict[str, str]] = {}
-    persons = _persons(taken)
+    ends = {row["id"]: end for row in taken if (end := _early_end(row))}
+    persons = _persons([row for row in taken if row["id"] not in ends])
     for row in taken:
+        if row["id"] in ends:
+            moves.append((row, ends[row["id"]]))
+            continue
         traveller = _traveller(row, persons[row["id"]], now)
         earlier = fields.get(row["list_contact_id"])
         if earlier:
             traveller.person.fields = {**traveller.person.fields, **earlier}
-        progress = _early_end(row) or go_on(plan_of(row["version_id"]), traveller, now, quiet)
+        progress = go_on(plan_of(row["version_id"]), traveller, now, quiet)
         moves.append((row, progress))
         if progress.fields:
             fields[row["list_contact_id"]] = {**(earlier or {}), **progress.fields}
@@ -168,7 +173,7 @@ def _early_end(row: Mapping[str, Any]) -> Progress | None:
     """Who takes no further step, whatever his next one is."""
     if row["unsubscribed_at"] is not None:
         return Progress(status=EnrollmentStatus.UNSUBSCRIBED, step=row["step"])
-    if row["journey_status"] == JourneyStatus.ARCHIVED:
+    if row["journey_status"] == JourneyStatus.ARCHIVED or row["list_deleted"]:
         return Progress(status=EnrollmentStatus.STOPPED, step=row["step"])
     if row["attempts"] > MOST_ATTEMPTS:
         return Progress(status=EnrollmentStatus.FAILED, step=row["step"])

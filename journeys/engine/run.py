@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from journeys import clock
 from journeys.clock import QuietHours
-from journeys.conditions import Person, compiled
+from journeys.conditions import Person
 from journeys.messages import text
 from journeys.models import EnrollmentStatus
 from journeys.steps import (
@@ -103,7 +103,7 @@ def _take(plan: Plan, step: Step, traveller: Traveller, progress: Progress) -> S
     note, person = "", traveller.person
     match step:
         case Condition():
-            holds = compiled(step.test)(person)
+            holds = plan.checks[step.id](person)
             progress.visits.append((step.id, "yes" if holds else "no"))
             return plan.target(step, step.yes if holds else step.no)
         case SetField():

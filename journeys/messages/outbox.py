@@ -23,21 +23,31 @@ from journeys.messages.gateways import OptedOut, Outgoing, gateway
 from journeys.models import MessageStatus, OutboundMessage
 from trackly import sql
 from trackly.api import json
-from trackly.outbound import OutboundError, Verdict, caller, in_ticks
+from trackly.outbound import NoTurn, OutboundError, Verdict, caller, in_ticks
+from trackly.outbound.breaker import CircuitOpen
 
 logger = structlog.get_logger(__name__)
 
 AT_ONCE = 100
 """Messages of one set: all of them are under way at once."""
+_TURNS_SECONDS = 2
+"""A set is no larger than what the gateway's rate lets through in so long."""
 KEEP_SECONDS = 30.0
 """How often a worker says of what it still holds that it is at it: a message may wait long for its turn."""
+MOST_ATTEMPTS = 100
+"""With their pauses, about a day of trying."""
+TOO_OLD = timedelta(days=7)
+"""A message that was held for so long (a paused list, a suspended account) is not sent any more."""
 GIVE_UP = timedelta(days=1)
-"""A message that was tried for so long in vain is not sent any more."""
+"""An unconfirmed message that could not be asked about for so long stays a failure."""
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=15)
+_UNASKED_PAUSE = timedelta(seconds=5)
+_CONFIRM_PAUSE = timedelta(minutes=5)
 
 _DUE = """
-SELECT message.id, message.text, message.attempts, message.list_contact_id, contact.phone_number AS to_number,
-       list.phone_number AS from_number, contact.time_zone, member.unsubscribed_at,
+SELECT message.id, message.text, message.attempts, message.list_contact_id, message.created_at,
+       contact.phone_number AS to_number, list.phone_number AS from_number, contact.time_zone,
+       member.unsubscribed_at, list.status = 'deleted' AS is_deleted,
        list.status <> 'active' OR account.suspended_at IS NOT NULL AS on_hold
 FROM journeys_outboundmessage AS message
 JOIN contacts_listcontact AS member ON member.id = message.list_contact_id
@@ -54,10 +64,11 @@ UPDATE journeys_outboundmessage AS message
 SET status = input.status, due_at = COALESCE(input.due_at, message.due_at), error = input.error,
     gateway = input.gateway, gateway_id = input.gateway_id,
     claimed_at = CASE WHEN input.status = 'sending' THEN %(now)s::timestamptz ELSE message.claimed_at END,
-    attempts = message.attempts + (input.status = 'sending')::int,
+    attempts = message.attempts + (input.status = 'sending')::int - input.unasked::int,
     sent_at = CASE WHEN input.status = 'sent' THEN %(now)s::timestamptz END
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
-    id bigint, status text, due_at timestamptz, error text, gateway text, gateway_id text, attempt int
+    id bigint, status text, due_at timestamptz, error text, gateway text, gateway_id text, attempt int,
+    unasked boolean
 )
 WHERE message.id = input.id AND message.status = ANY(%(before)s)
     AND message.attempts = COALESCE(input.attempt, message.attempts)
@@ -83,6 +94,8 @@ class Change:
     gateway: str = field(default_factory=lambda: settings.TRACKLY_MESSAGES)
     attempt: int | None = None
     """Of which attempt this is the outcome; it says nothing of a later one."""
+    unasked: bool = False
+    """The gateway was not asked: no attempt."""
 
 
 def settled() -> timedelta:
@@ -105,7 +118,7 @@ def send(now: datetime) -> int:
     taken: list[Mapping[str, Any]] = []
 
     def take() -> None:
-        taken[:] = sql.rows(_DUE, {"now": now, "most": AT_ONCE})
+        taken[:] = sql.rows(_DUE, {"now": now, "most": _at_once()})
         quiet = clock.quiet_hours()
         _mark([_before_sending(row, now, quiet) for row in taken], now, MessageStatus.QUEUED)
 
@@ -117,10 +130,21 @@ def send(now: datetime) -> int:
     return len(taken)
 
 
+def _at_once() -> int:
+    rate = settings.TRACKLY_RATES["twilio_messages"] if settings.TRACKLY_MESSAGES == "twilio" else 0.0
+    return min(AT_ONCE, max(1, int(rate * _TURNS_SECONDS))) if rate else AT_ONCE
+
+
 def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHours | None) -> Change:
     """What may have changed since the step was taken counts: consent, a pause, the time of day."""
     if row["unsubscribed_at"] is not None:
         return Change(row["id"], MessageStatus.CANCELLED, error="The contact opted out.")
+    if row["is_deleted"]:
+        return Change(row["id"], MessageStatus.CANCELLED, error="The list was deleted.")
+    if row["attempts"] >= MOST_ATTEMPTS:
+        return Change(row["id"], MessageStatus.FAILED, error="It was tried for a day in vain.")
+    if not row["attempts"] and row["created_at"] < now - TOO_OLD:
+        return Change(row["id"], MessageStatus.CANCELLED, error="It was held for too long.")
     until = quiet.until(now, clock.zone(row["time_zone"])) if quiet else None
     if row["on_hold"] or until:
         return Change(row["id"], MessageStatus.QUEUED, due_at=until or now + clock.HOLD)
@@ -130,19 +154,31 @@ def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHou
 def _hand_over(taken: Sequence[Mapping[str, Any]], now: datetime) -> None:
     """Give messages to the gateway, all at once; what becomes of each is stored as it is known."""
     by, way = gateway(), caller()
-    begun = kept = time.monotonic()
     members = {row["id"]: row["list_contact_id"] for row in taken}
     attempts = {row["id"]: row["attempts"] + 1 for row in taken}
     asked: dict[int, Future[str]] = {
         row["id"]: way.submit(by.send(way, Outgoing(row["from_number"], row["to_number"], row["text"])))
         for row in taken
     }
+    try:
+        _follow(asked, members, attempts, now)
+    finally:  # what could not be followed to its end must not be posted later
+        for future in asked.values():
+            future.cancel()
+
+
+def _follow(
+    asked: Mapping[int, Future[str]], members: Mapping[int, int], attempts: Mapping[int, int], now: datetime
+) -> None:
+    """Store what becomes of each message, each tick."""
+    begun = kept = time.monotonic()
     for done, left in in_ticks(asked):
         at = now + timedelta(seconds=time.monotonic() - begun)
         known = {message: future for message, future in done.items() if not future.cancelled()}
         changes = [_outcome(message, future, attempts[message], at) for message, future in known.items()]
         opted_out = [members[message] for message, future in known.items() if _said_stop(future)]
-        sql.in_transaction(partial(_store, changes, opted_out, at))
+        if changes:
+            sql.in_transaction(partial(_store, changes, opted_out, at))
         if time.monotonic() - kept >= KEEP_SECONDS:
             kept = time.monotonic()
             still_ours = _keep({message: attempts[message] for message in left}, at)
@@ -179,6 +215,8 @@ def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> 
         return change(MessageStatus.FAILED, error=str(error)[:200])
     if verdict is Verdict.MAYBE:
         return change(MessageStatus.UNCONFIRMED, error=str(error)[:200])
+    if isinstance(error, NoTurn | CircuitOpen):
+        return change(MessageStatus.QUEUED, due_at=now + _UNASKED_PAUSE, error=str(error), unasked=True)
     if verdict is Verdict.NOT_US:
         logger.error("gateway_refuses_us", error=str(error))
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
@@ -204,43 +242,54 @@ def _opt_out(list_contact_ids: Sequence[int]) -> None:
 
 
 def look_after(now: datetime) -> None:
-    """What a dead worker held becomes unconfirmed; what was tried for a day in vain is given up."""
+    """What a dead worker held becomes unconfirmed; what nobody could be asked about for a day has failed."""
     lost = OutboundMessage.objects.filter(status=MessageStatus.SENDING, claimed_at__lt=now - silent())
     if count := lost.update(status=MessageStatus.UNCONFIRMED, error="The worker that sent it was lost."):
         logger.warning("messages_unconfirmed", count=count)
-    # What was only held (a paused list, a suspended account) was never tried.
-    tried = OutboundMessage.objects.filter(status=MessageStatus.QUEUED, due_at__lte=now, attempts__gt=0)
-    if count := tried.filter(created_at__lt=now - GIVE_UP).update(status=MessageStatus.FAILED):
-        logger.error("messages_given_up", count=count)
+    unknown = OutboundMessage.objects.filter(status=MessageStatus.UNCONFIRMED, claimed_at__lt=now - GIVE_UP)
+    if count := unknown.update(status=MessageStatus.FAILED, error="Nobody could say whether it was sent."):
+        logger.error("messages_never_confirmed", count=count)
 
 
 def unconfirmed(now: datetime) -> QuerySet[OutboundMessage]:
-    """Messages that the gateway's list can tell about by now."""
-    return OutboundMessage.objects.filter(status=MessageStatus.UNCONFIRMED, claimed_at__lt=now - settled())
+    """Messages that the gateway's list can tell about by now, and that it was not asked about just before."""
+    waiting = OutboundMessage.objects.filter(status=MessageStatus.UNCONFIRMED, due_at__lte=now)
+    return waiting.filter(claimed_at__lt=now - settled())
 
 
 def confirm(now: datetime) -> int:
     """Ask the gateway whether it has what is unconfirmed; how many are settled. Not in a transaction.
 
-    What it has is sent; what it does not have is queued again.
+    What it has is sent; what it does not have is queued again. What it can't tell about now is asked about
+    again minutes later, so that it keeps no others.
     """
     asked_for = unconfirmed(now).order_by("claimed_at")
     found = asked_for.select_related("list_contact__contact", "list_contact__sending_list")[:AT_ONCE]
-    settled = 0
+    settled_now = 0
     for message in found:  # one by one: two of one text to one number must not both find the same
         try:
-            known = _find(message)
+            change = _confirmed(message, now)
+        except CircuitOpen:
+            break
         except OutboundError as exc:
             logger.warning("not_confirmed", message=message.pk, error=str(exc))
-            if exc.verdict is Verdict.NOT_THIS:  # the others may well be answered for
-                continue
-            return settled
-        change = Change(message.pk, MessageStatus.QUEUED, due_at=now, error="The gateway never got it.")
-        if known:
-            change = Change(message.pk, MessageStatus.SENT, gateway_id=known, gateway=message.gateway)
+            OutboundMessage.objects.filter(pk=message.pk).update(due_at=now + _CONFIRM_PAUSE)
+            continue
         sql.in_transaction(partial(_mark, [change], now, MessageStatus.UNCONFIRMED))
-        settled += 1
-    return settled
+        settled_now += change.status is not MessageStatus.UNCONFIRMED
+    return settled_now
+
+
+def _confirmed(message: OutboundMessage, now: datetime) -> Change:
+    """What an unconfirmed message is, by the gateway's list. Raises OutboundError."""
+    twins = OutboundMessage.objects.filter(
+        status=MessageStatus.SENDING, list_contact=message.list_contact_id, text=message.text
+    )
+    if twins.exists():  # what the list has may be theirs
+        return Change(message.pk, MessageStatus.UNCONFIRMED, due_at=now + _CONFIRM_PAUSE, error=message.error)
+    if known := _find(message):
+        return Change(message.pk, MessageStatus.SENT, gateway_id=known, gateway=message.gateway)
+    return Change(message.pk, MessageStatus.QUEUED, due_at=now, error="The gateway never got it.")
 
 
 def _find(message: OutboundMessage) -> str:

@@ -91,6 +91,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='journey',
+            name='revision',
+            field=models.PositiveIntegerField(default=0, editable=False, help_text='Counts saves.'),
+        ),
+        migrations.AddField(
+            model_name='journey',
             name='trigger',
             field=models.JSONField(blank=True, help_text='A group of conditions (journeys.conditions); none: it greets nobody.', null=True),
         ),
@@ -102,7 +107,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='journey',
             name='status',
-            field=models.CharField(choices=[('draft', 'Draft'), ('active', 'Active'), ('paused', 'Paused'), ('archived', 'Archived')], default='draft', help_text='Active: enrolls. Paused: enrolls nobody new, those on it go on. Archived: those on it leave.', max_length=16),
+            field=models.CharField(choices=[('draft', 'Draft'), ('active', 'Active'), ('paused', 'Paused'), ('archived', 'Archived')], default='draft', help_text='Paused: enrolls nobody new, those on it go on. Archived: those on it leave.', max_length=16),
         ),
         migrations.AddField(
             model_name='journeyversion',
@@ -190,7 +195,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='visit',
-            index=models.Index(fields=['version', 'step'], name='visit_by_step'),
+            index=models.Index(fields=['version', 'step', 'enrollment'], name='visit_by_step'),
         ),
         migrations.AddConstraint(
             model_name='visit',

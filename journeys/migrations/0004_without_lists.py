@@ -16,8 +16,4 @@ class Migration(migrations.Migration):
             name='version',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.RESTRICT, related_name='enrollments', to='journeys.journeyversion'),
         ),
-        migrations.AddConstraint(
-            model_name='journey',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'active'), _negated=True), ('version__isnull', False), _connector='OR'), name='journey_active_with_steps'),
-        ),
     ]

@@ -4,7 +4,7 @@
 
 1. 100,000 enrollments that are due at one moment, in the real stack, with one and with two worker processes:
    enrollments that went on per second, the workers' memory, and whether the rows are as they must be;
-   the same with one task per enrollment (a tenth of the crowd), which is what the sets are for.
+   the same with one task per enrollment (a fiftieth of the crowd), which is what the sets are for.
 2. A slice of 1,000 newcomers against 50 active journeys with nested triggers: statements and time.
 """
 
@@ -159,6 +159,6 @@ if __name__ == "__main__":
     for processes in (1, 2):
         measure_crowd(processes, wanted)
     for processes in (1, 2):
-        measure_crowd(processes, wanted // 10, TRACKLY_ADVANCE_SIZE="1")
+        measure_crowd(processes, wanted // 50, TRACKLY_ADVANCE_SIZE="1")
     print()
     measure_matching(50)

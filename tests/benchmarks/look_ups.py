@@ -121,6 +121,7 @@ def measure_product(folder: Path) -> None:
             stub = stack.environment["TRACKLY_SANDBOX_URL"]
             stack.environment |= {
                 "TRACKLY_SANDBOX": "0",
+                "TRACKLY_HTTPS": "0",
                 "TRACKLY_CARRIER": "twilio",
                 "TWILIO_ACCOUNT_SID": "AC0",
                 "TWILIO_AUTH_TOKEN": "0",

@@ -195,7 +195,7 @@ def test_a_state_is_changed_by_its_action_alone(admin_client: Client) -> None:
     url = f"/admin/billing/billingconfig/{config.pk}"
     inline = {"payment_methods-TOTAL_FORMS": 0, "payment_methods-INITIAL_FORMS": 0}
     for action, expected in (("suspend", "suspended"), ("resume", "active")):
-        admin_client.get(f"{url}/{action}/")
+        admin_client.post(f"{url}/{action}/")
         config.refresh_from_db()
         assert config.status == expected
     BillingConfig.objects.update(status="payment_failed")  # while a form stood open
@@ -203,7 +203,7 @@ def test_a_state_is_changed_by_its_action_alone(admin_client: Client) -> None:
     config.refresh_from_db()
     assert config.status == "payment_failed"
     Invoice.objects.create(account=account, month=MONTH, micro_dollars=1, cents=100, status="failed")
-    admin_client.get(f"{url}/resume/")
+    admin_client.post(f"{url}/resume/")
     config.refresh_from_db()
     assert config.status == "payment_failed"
 
@@ -217,7 +217,7 @@ def test_a_config_with_something_owed_is_not_deleted(admin_client: Client) -> No
 def test_the_admin_gives_a_link_for_a_card(admin_client: Client, stub: Stub, settings: Any) -> None:
     config = BillingConfig.objects.create(account=new_account()[0])
     url = f"/admin/billing/billingconfig/{config.pk}/set-up-payment/"
-    page = admin_client.get(url, follow=True).content.decode()
+    page = admin_client.post(url, follow=True).content.decode()
     assert f"http://127.0.0.1:{stub.server_port}/checkout/cs_" in page
     settings.STRIPE_API_KEY = ""
-    assert "Stripe gave no link" in admin_client.get(url, follow=True).content.decode()
+    assert "Stripe gave no link" in admin_client.post(url, follow=True).content.decode()

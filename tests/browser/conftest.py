@@ -49,7 +49,10 @@ def page(chromium: str, tmp_path: Path) -> Iterator[Page]:
             "request",
             lambda request: None if "//127.0.0.1:" in request.url else elsewhere.append(request.url),
         )
+        said: list[str] = []
+        made.on("console", lambda message: said.append(message.text))
         yield made
+        assert [line for line in said if "Content Security Policy" in line] == []
         made.screenshot(path=os.environ.get("SCREENSHOT") or tmp_path / "last.png")
         browser.close()
     assert [url for url in elsewhere if not url.startswith(("data:", "blob:"))] == []

@@ -15,6 +15,7 @@ def test_a_customer_gives_a_card_and_the_operator_sees_the_months(stack: Running
     url = f"{stack.base}/admin/billing/billingconfig/{config}/change/"
     page.goto(url)
     page.get_by_role("link", name="Link to give a card").click()
+    page.get_by_role("button", name="Make a link").click()
     said = page.get_by_text("For the customer, to give Stripe a card:").inner_text()
     page.goto(said[said.index("http") :].strip())
     page.get_by_role("button", name="Give the test card").click()

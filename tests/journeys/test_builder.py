@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from contacts.models import SendingList
 from journeys.models import Enrollment, Journey, OutboundMessage
 from tests.journeys.support import enrolled, member, tick
 from tests.support import joins, new_account, new_journey
@@ -39,7 +40,7 @@ def save(client: Client, journey: Journey, **changed: Any) -> list[str]:
         "status": journey.status,
         "trigger": journey.trigger,
         "steps": journey.version.steps if journey.version else [],
-        "seen": journey.version_id or "",
+        "seen": Journey.objects.get(pk=journey.pk).revision,
         **changed,
     }
     sent = {
@@ -99,7 +100,7 @@ def test_saving_what_there_is_makes_no_version(operator: Client) -> None:
         ({"steps": [{**HELLO, "text": "{{"}]}, "Step 1: The message has a macro that can't be read"),
         (
             {"steps": [{**HELLO, "next": "s1"}]},
-            "Step 1: It would be reached again without a wait in between.",
+            "Step 1: It would be reached again without a wait of an hour in between.",
         ),
         (
             {"trigger": {"kind": "all", "of": [{"kind": "list", "operator": "on", "lists": [0]}]}},
@@ -128,11 +129,79 @@ def test_what_is_wrong_is_said_and_nothing_is_saved(
 
 def test_two_who_edit_at_once_do_not_undo_each_other(operator: Client) -> None:
     journey = draft()
-    assert save(operator, journey, steps=[HELLO]) == []
-    stale = save(operator, journey, steps=[{**HELLO, "text": "mine"}])  # of a page that is older
-    assert stale == [
-        "Somebody has saved other steps meanwhile. Reload the page, and make your changes again."
+    seen = Journey.objects.get().revision
+    assert save(operator, journey, steps=[HELLO], status="paused") == []
+    for mine in ({"name": "mine"}, {"steps": [{**HELLO, "text": "mine"}]}):  # of a page that is older
+        [stale] = save(operator, journey, **mine, seen=seen)
+        assert stale.startswith("Somebody has saved this journey meanwhile.")
+    assert Journey.objects.get().status == "paused"
+
+
+def test_a_journey_can_be_paused_whatever_has_become_of_its_lists(operator: Client) -> None:
+    journey = draft()
+    steps = [HELLO]
+    assert save(operator, journey, status="active", steps=steps) == []
+    journey.account.sending_lists.update(status="deleted")
+    journey.refresh_from_db()
+    assert save(operator, journey, status="paused") == []
+
+
+def test_a_journey_without_steps_that_is_active_since_long_can_be_renamed(operator: Client) -> None:
+    account, sending_list = new_account()
+    journey = new_journey(account, joins(sending_list))
+    assert save(operator, journey, name="New") == []
+
+
+def test_drafts_and_accounts_can_be_deleted(operator: Client) -> None:
+    journey = draft()
+    assert save(operator, journey, steps=[HELLO], status="active") == []
+    assert operator.post(page(journey, "delete"), {"post": "yes"}).status_code == 302
+    assert not Journey.objects.exists()
+    other = draft()
+    assert save(operator, other, steps=[HELLO], status="active") == []
+    other.account.delete()
+
+
+def test_a_trial_asks_whether_the_list_begins_the_journey(operator: Client) -> None:
+    account, first = new_account()
+    second = SendingList.objects.create(account=account, phone_number="+18005550002")
+    vip = {"kind": "field", "name": "vip", "operator": "exists", "values": []}
+    journey = new_journey(account, {"kind": "any", "of": [*joins(first)["of"], vip]}, status="draft")
+    for joined, greeted in ((first, True), (second, False)):
+        contact = {"trial-joins": joined.pk, "trial-fields_given": "vip = yes"}
+        answer = ask(operator, journey, "trial", steps=[HELLO], trigger=journey.trigger, contact=contact)
+        assert ("The trigger greets this contact." in answer.content.decode()) is greeted
+
+
+def test_a_trial_knows_what_was_sent_after_a_field_was_set(operator: Client) -> None:
+    journey = draft()
+    sent = {"kind": "happened", "event": "sent", "step": "s1"}
+    steps = [
+        HELLO,
+        {"kind": "set_field", "id": "s2", "name": "a", "value": "b"},
+        {"kind": "wait", "id": "s3", "amount": 1, "unit": "days"},
+        {"kind": "condition", "id": "s4", "test": {"kind": "all", "of": [sent]}},
     ]
+    contact = {"trial-joins": joins_test(journey)["lists"][0], "trial-start": "2026-07-01 12:00"}
+    answer = ask(operator, journey, "trial", steps=steps, trigger=journey.trigger, contact=contact)
+    assert "Condition: yes" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "document", ["[" * 100_000, '{"contact": {"a": "\\ud800"}}', "[]", '{"contact": {"a": "\\u0000"}}']
+)
+def test_helpers_refuse_what_is_no_draft(operator: Client, document: str) -> None:
+    for name in ("preview", "trial"):
+        answer = operator.post(page(draft(), name), document, content_type="application/json")
+        assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("start", ["9999-12-31 23:59", "0001-01-01 00:00"])
+def test_a_trial_at_the_end_of_the_calendar_is_no_error(operator: Client, start: str) -> None:
+    journey = draft()
+    contact = {"trial-joins": joins_test(journey)["lists"][0], "trial-start": start}
+    answer = ask(operator, journey, "trial", steps=[HELLO], trigger=journey.trigger, contact=contact)
+    assert answer.status_code == 200
 
 
 def ask(client: Client, journey: Journey, name: str, **document: Any) -> Any:
@@ -220,6 +289,7 @@ def test_the_page_s_helpers_are_for_who_may_change_journeys(client: Client, name
 
 def test_an_address_that_names_no_journey_is_no_error(operator: Client) -> None:
     assert operator.get("/admin/journeys/journey/abc/change/").status_code == 302
+    assert operator.get(f"/admin/journeys/journey/{'9' * 5_000}/change/").status_code == 302
 
 
 def test_a_journey_with_a_history_is_not_deleted(operator: Client) -> None:

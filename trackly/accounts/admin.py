@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
@@ -14,7 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from trackly.accounts.keys import create_key
 from trackly.accounts.models import Account, ApiKey
-from trackly.api.admin import TableAdmin
+from trackly.api.admin import ReadOnlyAdmin, TableAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -30,6 +31,17 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     pass
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """Who did what in the admin."""
+
+    list_display = ("action_time", "user", "content_type", "object_repr", "change_message")
+    list_filter = ("content_type",)
+    list_select_related = ("user", "content_type")
+    search_fields = ("user__username", "object_repr", "change_message")
+    ordering = ("-id",)
 
 
 @admin.register(Account)
@@ -65,5 +77,8 @@ class ApiKeyAdmin(TableAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        chosen = list(queryset.filter(revoked_at=None))
         revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        for key in chosen:
+            self.log_change(request, key, "Revoked.")
         messages.success(request, f"{revoked} revoked; requests with them are answered 401 from now on.")

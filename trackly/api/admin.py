@@ -2,11 +2,24 @@
 
 from typing import Any, TypeVar
 
+from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 M = TypeVar("M", bound=Model)
+
+
+def confirmed(request: HttpRequest, *, title: str, question: str, back: str) -> HttpResponse | None:
+    """A page that asks first; None once it was answered.
+
+    An action that is a link would else be done by whatever follows links, or makes a person follow one.
+    """
+    if request.method == "POST":
+        return None
+    context = {**admin.site.each_context(request), "title": title, "question": question, "back": back}
+    return TemplateResponse(request, "confirm.html", context)
 
 
 class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types

@@ -19,7 +19,10 @@ class LookupAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Ask again now what nobody answered", permissions=["ask_again"])
     def ask_again_now(self, request: HttpRequest, chosen: QuerySet[Lookup]) -> None:
+        waiting = list(chosen.filter(retry_at__isnull=False))
         count = chosen.filter(retry_at__isnull=False).update(retry_at=timezone.now())
+        for lookup in waiting:
+            self.log_change(request, lookup, "Asked again.")
         self.message_user(request, f"{count} of these will be asked about within seconds.", messages.SUCCESS)
 
     def has_ask_again_permission(self, request: HttpRequest) -> bool:

@@ -19,7 +19,7 @@ import msgspec
 from django.conf import settings
 
 from trackly.outbound.breaker import Breaker
-from trackly.outbound.errors import OutboundError, TooFast, Verdict
+from trackly.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
 from trackly.outbound.http import OK, TOO_MANY_REQUESTS, Request, Response
 from trackly.outbound.limit import Limit
 from trackly.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff, retry_after
@@ -53,7 +53,7 @@ class Caller:
         async def work() -> T:
             failed = waited = 0
             while True:
-                await limit.turn()
+                await self._turn(limit, request)
                 try:
                     answer = await self._try(request, read)
                 except TooFast as exc:
@@ -64,7 +64,7 @@ class Caller:
                         raise OutboundError("asks to be asked less often", Verdict.TRY_AGAIN) from exc
                     await limit.pause(seconds)
                 except OutboundError as exc:
-                    if exc.verdict is Verdict.NOT_THIS:
+                    if exc.verdict in (Verdict.NOT_THIS, Verdict.LATER):
                         breaker.answered()
                         raise
                     failed += 1
@@ -80,6 +80,14 @@ class Caller:
                     return answer
 
         return await breaker.guard(work)
+
+    @staticmethod
+    async def _turn(limit: Limit, request: Request) -> None:
+        try:
+            async with asyncio.timeout(request.patience):
+                await limit.turn()
+        except TimeoutError:
+            raise NoTurn from None
 
     async def _try(self, request: Request, read: Callable[[Response], T]) -> T:
         async with self._in_flight:

@@ -12,6 +12,8 @@ class Verdict(Enum):
     """The service works; to this question it has no answer, today or tomorrow."""
     MAYBE = "it may have taken effect"
     """Nobody knows whether the request arrived, and to send it again would do it twice."""
+    LATER = "not now"
+    """The service works, but takes this request at another time; it has not taken it."""
     NOT_US = "we are refused"
     """Credentials, permissions, quota: nothing that we ask is answered before somebody mends that."""
 
@@ -22,6 +24,13 @@ class OutboundError(Exception):
     def __init__(self, message: str, verdict: Verdict) -> None:
         super().__init__(message)
         self.verdict = verdict
+
+
+class NoTurn(OutboundError):
+    """Nobody was asked: the service's rate, or a pause that it asked for, leaves no turn in time."""
+
+    def __init__(self) -> None:
+        super().__init__("no turn in time", Verdict.LATER)
 
 
 class TooFast(Exception):

@@ -19,6 +19,8 @@ class Request:
     form: Mapping[str, str] | None = None
     once: bool = False
     """It does something each time it arrives: not sent again unless it is known not to have."""
+    patience: float | None = None
+    """Seconds that it may wait for its turn; None: as long as it takes."""
     timeout: float | None = None
     """Seconds; None: TRACKLY_LOOKUP_TIMEOUT."""
 

@@ -26,16 +26,17 @@ from trackly.outbound import (
 from trackly.outbound.twilio import REFUSED, TOO_FAST, credentials, error_code
 
 _SERVICE = "twilio_messages"
-_TOO_FAST = TOO_FAST | {
-    21611,  # the From number's queue is full
-}
 _OPTED_OUT = 21610
-_SENDER_REFUSED = {
+# About one From number: other senders' messages go on.
+_NOT_BY_THIS_SENDER = {
+    21611,  # its queue is full
     21606,  # the From number is not the account's, or can't send
     21659,  # it is no Twilio number
     21660,  # it is not this account's
     30034,  # it is not registered for A2P 10DLC
 }
+PATIENCE_SECONDS = 10.0
+"""Consent and quiet hours were looked at before: a message that gets no turn meanwhile is looked at anew."""
 _CREATED = 201
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
@@ -62,6 +63,7 @@ class Twilio:
             form=form,
             headers=credentials(),
             once=True,
+            patience=PATIENCE_SECONDS,
             timeout=settings.TRACKLY_MESSAGE_TIMEOUT,
         )
         return await caller.ask(_SERVICE, message.to_number, request, read)
@@ -109,12 +111,14 @@ def _read_page(response: Response) -> _Page:
 
 def _check(response: Response) -> None:
     code = error_code(response)
-    if code in _TOO_FAST:
+    if code in TOO_FAST:
         raise TooFast(retry_after(response.headers.get("Retry-After")))
     if code == _OPTED_OUT:
         raise OptedOut("the contact has opted out (21610)", Verdict.NOT_THIS)
-    if code in REFUSED or code in _SENDER_REFUSED:
+    if code in REFUSED:
         raise OutboundError(f"refused with {code}", Verdict.NOT_US)
+    if code in _NOT_BY_THIS_SENDER:
+        raise OutboundError(f"not taken from this number: {code}", Verdict.LATER)
     if code and response.status < 500 and response.status not in (401, 403, 429):  # noqa: PLR2004
         raise OutboundError(f"refused with {code}", Verdict.NOT_THIS)
     check_status(response)

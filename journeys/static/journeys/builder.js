@@ -51,6 +51,7 @@ document.addEventListener("DOMContentLoaded", () => {
     ["eq", "is"], ["ne", "is not"], ["in", "is one of"], ["not_in", "is none of"], ["exists", "exists"], ["contains", "contains"],
   ];
   const SEVERAL = ["in", "not_in"];
+  const split = (values) => values.split(",").map((one) => one.trim()).filter((one) => one);
   const EVENTS = [["sent", "was sent"], ["failed", "failed"]];
 
   const newTest = (subject) =>
@@ -63,7 +64,10 @@ document.addEventListener("DOMContentLoaded", () => {
   const subjectOf = (test) => (test.kind === "happened" ? (test.event === "joined" ? "joined" : "message") : test.kind);
 
   const listBoxes = (test, changed) =>
-    make("span", { class: "jb-lists" }, ...options.lists.map((list) =>
+    make("span", { class: "jb-lists" }, ...[
+      ...options.lists,
+      ...options.deleted.filter((id) => test.lists.includes(id)).map((id) => ({ id, name: `list ${id} (deleted)` })),
+    ].map((list) =>
       make("label", {}, make("input", {
         type: "checkbox",
         checked: test.lists.includes(list.id),
@@ -85,11 +89,12 @@ document.addEventListener("DOMContentLoaded", () => {
         if (operator === "exists") test.values = [];
         else if (!test.values.length) test.values = [""];
         else if (!SEVERAL.includes(operator)) test.values = [test.values.join(", ")];
+        else test.values = split(test.values.join(","));
         render();
       }));
       if (SEVERAL.includes(test.operator)) {
         parts.push(input(test.values.join(", "), "Values, with commas", (value) => {
-          test.values = value.split(",").map((one) => one.trim()).filter((one) => one);
+          test.values = split(value);
           changed();
         }));
       } else if (test.operator !== "exists") {
@@ -133,11 +138,18 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // --- steps ----------------------------------------------------------------------------------------
 
+  // An id is never used again, so that no way leads to another step than it was meant for.
+  let lastId = Math.max(0, ...state.steps.map((step) => Number(/^s(\d+)$/.exec(step.id)?.[1] || 0)));
   const newId = () => {
-    const taken = new Set(state.steps.map((step) => step.id));
-    let number = state.steps.length + 1;
-    while (taken.has(`s${number}`)) number += 1;
-    return `s${number}`;
+    lastId += 1;
+    return `s${lastId}`;
+  };
+  const remove = (place) => {
+    const [{ id }] = state.steps.splice(place, 1);
+    for (const step of state.steps) {
+      for (const way of ["next", "yes", "no"]) if (step[way] === id) step[way] = "";
+    }
+    render();
   };
   const newStep = (kind) => ({
     kind, id: newId(),
@@ -200,7 +212,7 @@ document.addEventListener("DOMContentLoaded", () => {
         make("span", { class: "jb-tools" },
           button("↑", `Move step ${place + 1} up`, move(-1), { disabled: place === 0 }),
           button("↓", `Move step ${place + 1} down`, move(1), { disabled: place === state.steps.length - 1 }),
-          button("×", `Remove step ${place + 1}`, () => { state.steps.splice(place, 1); render(); }))),
+          button("×", `Remove step ${place + 1}`, () => remove(place)))),
       make("div", { class: "jb-body" }, ...stepBody(step)),
       goesOn ? wayOn(step, "next", "Then") : null,
       make("ul", { class: "jb-problems", "data-problems": step.id }));

@@ -1,0 +1,85 @@
+"""`GET /metrics`, for Prometheus: what waits, for how long, and what had to be mended.
+
+Counted in the database when it is asked for, so it is true of all processes and machines together.
+"""
+
+import hmac
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from contacts.bulk.models import IncidentKind, Lane
+from trackly import redis, sql
+
+_SLICES = """
+SELECT lane, count(*) AS slices, sum(size) AS contacts,
+       extract(epoch FROM now() - min(job.created_at)) AS oldest
+FROM bulk_bulkslice AS slice JOIN bulk_bulkjob AS job ON job.id = slice.job_id
+WHERE slice.status = 'pending' GROUP BY lane
+"""
+_INCIDENTS = """
+SELECT kind, count(*) AS happened FROM bulk_incident WHERE at > now() - interval '1 hour' GROUP BY kind
+"""
+_ENROLLMENTS = """
+SELECT count(*) AS due, COALESCE(extract(epoch FROM now() - min(due_at)), 0) AS oldest
+FROM journeys_enrollment WHERE status = 'active' AND claimed_at IS NULL AND due_at <= now()
+"""
+_MESSAGES = """
+SELECT status, count(*) AS messages FROM journeys_outboundmessage
+WHERE status IN ('sending', 'unconfirmed') OR (status = 'queued' AND due_at <= now()) GROUP BY status
+"""
+
+
+class _Work(Collector):
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield from _slices()
+        incidents = GaugeMetricFamily(
+            "trackly_incidents_last_hour", "What had to be mended (admin: incidents).", labels=["kind"]
+        )
+        happened = {row["kind"]: row["happened"] for row in sql.rows(_INCIDENTS, {})}
+        for kind in IncidentKind.values:
+            incidents.add_metric([kind], happened.get(kind, 0))
+        yield incidents
+        [due] = sql.rows(_ENROLLMENTS, {})
+        yield GaugeMetricFamily("trackly_enrollments_due", "Due and in nobody's hands.", value=due["due"])
+        yield GaugeMetricFamily(
+            "trackly_enrollments_oldest_seconds", "For how long the first has been due.", value=due["oldest"]
+        )
+        messages = GaugeMetricFamily("trackly_messages", "Not settled yet.", labels=["status"])
+        counted = {row["status"]: row["messages"] for row in sql.rows(_MESSAGES, {})}
+        for status in ("queued", "sending", "unconfirmed"):
+            messages.add_metric([status], counted.get(status, 0))
+        yield messages
+        queues = GaugeMetricFamily("trackly_queue_length", "Messages in the broker.", labels=["queue"])
+        for queue in settings.CELERY_TASK_QUEUES:
+            queues.add_metric([queue], redis.client().llen(queue))
+        yield queues
+
+
+def _slices() -> Iterator[GaugeMetricFamily]:
+    waiting = {row["lane"]: row for row in sql.rows(_SLICES, {})}
+    for name, column, what in (
+        ("trackly_slices_pending", "slices", "Slices that have not ended."),
+        ("trackly_contacts_pending", "contacts", "Contacts in them."),
+        ("trackly_oldest_pending_seconds", "oldest", "Since the first of their jobs was accepted."),
+    ):
+        family = GaugeMetricFamily(name, what, labels=["lane"])
+        for lane in Lane.values:
+            family.add_metric([lane], float(waiting[lane][column]) if lane in waiting else 0)
+        yield family
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """200 with the metrics; 404 without a TRACKLY_METRICS_TOKEN, 401 without it in `Authorization`."""
+    token = settings.TRACKLY_METRICS_TOKEN
+    if not token:
+        return HttpResponse(status=404)
+    if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Work())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
