@@ -165,7 +165,7 @@ def _field(test: FieldTest) -> Check:
         case Operator.EXISTS:
             return lambda person: name in person.fields
         case Operator.CONTAINS:
-            part = next(iter(values))
+            part = next(iter(values), "")  # a draft may have none yet
             return lambda person: part in (person.text(name) or "")
 
 

@@ -200,7 +200,7 @@ class MessageStatus(models.TextChoices):
     SENT = "sent"
     """The gateway has taken it."""
     FAILED = "failed"
-    """The gateway refuses it, it was tried for a day in vain, or nobody can say whether it was sent."""
+    """The gateway refuses it, it was tried for a day in vain, or nobody could say whether it was sent."""
     CANCELLED = "cancelled"
     """Before it left the contact opted out, the list was deleted, or it was held for a week."""
     UNCONFIRMED = "unconfirmed"

@@ -80,6 +80,15 @@ def look_over(items: list[Item]) -> Batch:
     return Batch(items=items, groups=list(groups.values()), asks_for_validation=asks)
 
 
+def phone_number_of(raw: bytes) -> str | None:
+    """The number of a contact, if it is a text, by the little reading that acceptance does."""
+    try:
+        number = msgspec.json.decode(_head(raw).phone_number)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return number if isinstance(number, str) else None
+
+
 def _asks_for_validation(raw: bytes) -> bool:
     """The same for what msgspec refuses: no object, a lone surrogate in a name."""
     if payload.is_too_deep(raw):

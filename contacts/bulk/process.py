@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from billing import ledger
 from contacts.bulk import checks, incidents
-from contacts.bulk.accept import Item, cut, look_over, new_slice, unpack
+from contacts.bulk.accept import Item, cut, look_over, new_slice, phone_number_of, unpack
 from contacts.bulk.checks import Findings
 from contacts.bulk.entries import Entry, Outcome, alive, find_lists, read
 from contacts.bulk.models import BulkJob, BulkSlice, IncidentKind, Lane, SliceStatus
@@ -122,7 +122,9 @@ def process(slice_id: int, *, by: str = "") -> list[int]:
     if taken.attempts >= halved_after() and len(groups := look_over(taken.items).groups) > 1:
         return _halve(taken, groups)
     if taken.attempts >= settings.TRACKLY_SLICE_ATTEMPTS:
-        return _give_up(taken, noted=True)
+        # To read them may be what kills: then this is the next attempt, and it does not.
+        is_deadly = taken.attempts > settings.TRACKLY_SLICE_ATTEMPTS
+        return _give_up(taken, noted=True, unread=is_deadly)
     try:
         return _process(taken)
     except Exception:
@@ -186,14 +188,15 @@ def _keep(slice_id: int) -> None:
 
 
 def give_up(slice_id: int) -> None:
-    """End a pending slice without processing it: its contacts are errors."""
+    """End a pending slice without processing or even reading it: its contacts are internal_error."""
     taken = claim(slice_id, anyway=True)
     if taken is not None:
-        _give_up(taken)
+        _give_up(taken, unread=True)
 
 
-def _give_up(taken: Claim, *, noted: bool = False) -> list[int]:
-    entries = [_read_if_possible(index, raw) for index, raw in taken.items]
+def _give_up(taken: Claim, *, unread: bool, noted: bool = False) -> list[int]:
+    read_one = _unread if unread else _read_if_possible
+    entries = [read_one(index, raw) for index, raw in taken.items]
 
     def effect() -> list[int]:
         if noted:
@@ -201,6 +204,15 @@ def _give_up(taken: Claim, *, noted: bool = False) -> list[int]:
         return _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED)
 
     return _commit(taken, effect)
+
+
+def _unread(index: int, raw: bytes) -> Entry:
+    """An entry of which no more is known than acceptance has found."""
+    entry = Entry(index, raw)
+    number = phone_number_of(raw)
+    if number is not None:
+        entry.phone_as_sent = number
+    return entry
 
 
 def _read_if_possible(index: int, raw: bytes) -> Entry:

@@ -57,12 +57,17 @@ def _cancel_pending(job: BulkJob) -> None:
     Those that somebody is are skipped, not waited for: he holds the slice and wants the job, which we hold.
     """
     pending = BulkSlice.objects.filter(job=job, status=SliceStatus.PENDING)
-    locked = list(pending.select_for_update(skip_locked=True).values_list("pk", "error_count"))
-    for slice_id, counted_errors in locked:
+    locked = list(pending.select_for_update(skip_locked=True).values_list("pk", "error_count", "errors"))
+    now, failed_before = timezone.now(), []
+    for slice_id, counted_errors, errors in locked:
         if counted_errors:  # of a retry: its contacts count as errors already, and stay that
-            give_up(slice_id)
-    of_them = pending.filter(pk__in=[slice_id for slice_id, _ in locked])
-    of_them.update(status=SliceStatus.CANCELLED, finished_at=timezone.now())
+            if errors == "[]":  # made by the retry itself
+                give_up(slice_id)
+            else:
+                failed_before.append(slice_id)
+    pending.filter(pk__in=failed_before).update(status=SliceStatus.FAILED, finished_at=now)
+    of_them = pending.filter(pk__in=[slice_id for slice_id, *_ in locked])
+    of_them.update(status=SliceStatus.CANCELLED, finished_at=now)
 
 
 def summarize(slices: Sequence[BulkSlice | Report]) -> dict[str, Any]:

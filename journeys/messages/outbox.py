@@ -114,7 +114,10 @@ def is_due(now: datetime) -> bool:
 
 
 def send(now: datetime) -> int:
-    """Send a set of messages that are due; how many were looked at. Call it outside of transactions."""
+    """Send a set of messages that are due; how many got somewhere. Call it outside of transactions.
+
+    None of a set did if the gateway was not even asked: then it is of no use to go on at once.
+    """
     taken: list[Mapping[str, Any]] = []
 
     def take() -> None:
@@ -125,9 +128,8 @@ def send(now: datetime) -> int:
     sql.in_transaction(take)
     quiet = clock.quiet_hours()
     to_send = [row for row in taken if _before_sending(row, now, quiet).status is MessageStatus.SENDING]
-    if to_send:
-        _hand_over(to_send, now)
-    return len(taken)
+    unasked = _hand_over(to_send, now) if to_send else 0
+    return len(taken) - unasked
 
 
 def _at_once() -> int:
@@ -143,7 +145,7 @@ def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHou
         return Change(row["id"], MessageStatus.CANCELLED, error="The list was deleted.")
     if row["attempts"] >= MOST_ATTEMPTS:
         return Change(row["id"], MessageStatus.FAILED, error="It was tried for a day in vain.")
-    if not row["attempts"] and row["created_at"] < now - TOO_OLD:
+    if row["created_at"] < now - TOO_OLD:
         return Change(row["id"], MessageStatus.CANCELLED, error="It was held for too long.")
     until = quiet.until(now, clock.zone(row["time_zone"])) if quiet else None
     if row["on_hold"] or until:
@@ -151,8 +153,11 @@ def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHou
     return Change(row["id"], MessageStatus.SENDING)
 
 
-def _hand_over(taken: Sequence[Mapping[str, Any]], now: datetime) -> None:
-    """Give messages to the gateway, all at once; what becomes of each is stored as it is known."""
+def _hand_over(taken: Sequence[Mapping[str, Any]], now: datetime) -> int:
+    """Give messages to the gateway, all at once; what becomes of each is stored as it is known.
+
+    How many the gateway was not asked to take.
+    """
     by, way = gateway(), caller()
     members = {row["id"]: row["list_contact_id"] for row in taken}
     attempts = {row["id"]: row["attempts"] + 1 for row in taken}
@@ -161,7 +166,7 @@ def _hand_over(taken: Sequence[Mapping[str, Any]], now: datetime) -> None:
         for row in taken
     }
     try:
-        _follow(asked, members, attempts, now)
+        return _follow(asked, members, attempts, now)
     finally:  # what could not be followed to its end must not be posted later
         for future in asked.values():
             future.cancel()
@@ -169,13 +174,15 @@ def _hand_over(taken: Sequence[Mapping[str, Any]], now: datetime) -> None:
 
 def _follow(
     asked: Mapping[int, Future[str]], members: Mapping[int, int], attempts: Mapping[int, int], now: datetime
-) -> None:
-    """Store what becomes of each message, each tick."""
+) -> int:
+    """Store what becomes of each message, each tick; how many were not asked about."""
     begun = kept = time.monotonic()
+    unasked = 0
     for done, left in in_ticks(asked):
         at = now + timedelta(seconds=time.monotonic() - begun)
         known = {message: future for message, future in done.items() if not future.cancelled()}
         changes = [_outcome(message, future, attempts[message], at) for message, future in known.items()]
+        unasked += sum(change.unasked for change in changes)
         opted_out = [members[message] for message, future in known.items() if _said_stop(future)]
         if changes:
             sql.in_transaction(partial(_store, changes, opted_out, at))
@@ -184,6 +191,7 @@ def _follow(
             still_ours = _keep({message: attempts[message] for message in left}, at)
             for message in left.keys() - still_ours:  # this process stood still, and was taken for dead
                 left[message].cancel()
+    return unasked
 
 
 def _store(changes: Sequence[Change], opted_out: Sequence[int], now: datetime) -> None:
@@ -242,13 +250,10 @@ def _opt_out(list_contact_ids: Sequence[int]) -> None:
 
 
 def look_after(now: datetime) -> None:
-    """What a dead worker held becomes unconfirmed; what nobody could be asked about for a day has failed."""
+    """What a dead worker held becomes unconfirmed."""
     lost = OutboundMessage.objects.filter(status=MessageStatus.SENDING, claimed_at__lt=now - silent())
     if count := lost.update(status=MessageStatus.UNCONFIRMED, error="The worker that sent it was lost."):
         logger.warning("messages_unconfirmed", count=count)
-    unknown = OutboundMessage.objects.filter(status=MessageStatus.UNCONFIRMED, claimed_at__lt=now - GIVE_UP)
-    if count := unknown.update(status=MessageStatus.FAILED, error="Nobody could say whether it was sent."):
-        logger.error("messages_never_confirmed", count=count)
 
 
 def unconfirmed(now: datetime) -> QuerySet[OutboundMessage]:
@@ -273,11 +278,20 @@ def confirm(now: datetime) -> int:
             break
         except OutboundError as exc:
             logger.warning("not_confirmed", message=message.pk, error=str(exc))
-            OutboundMessage.objects.filter(pk=message.pk).update(due_at=now + _CONFIRM_PAUSE)
+            _not_confirmed(message, now)
             continue
         sql.in_transaction(partial(_mark, [change], now, MessageStatus.UNCONFIRMED))
         settled_now += change.status is not MessageStatus.UNCONFIRMED
     return settled_now
+
+
+def _not_confirmed(message: OutboundMessage, now: datetime) -> None:
+    """Ask again later; after a day of asking nobody will know."""
+    row = OutboundMessage.objects.filter(pk=message.pk, status=MessageStatus.UNCONFIRMED)
+    if (message.claimed_at or now) < now - GIVE_UP:
+        row.update(status=MessageStatus.FAILED, error="Nobody could say whether it was sent.")
+    else:
+        row.update(due_at=now + _CONFIRM_PAUSE)
 
 
 def _confirmed(message: OutboundMessage, now: datetime) -> Change:
@@ -286,7 +300,13 @@ def _confirmed(message: OutboundMessage, now: datetime) -> Change:
         status=MessageStatus.SENDING, list_contact=message.list_contact_id, text=message.text
     )
     if twins.exists():  # what the list has may be theirs
-        return Change(message.pk, MessageStatus.UNCONFIRMED, due_at=now + _CONFIRM_PAUSE, error=message.error)
+        return Change(
+            message.pk,
+            MessageStatus.UNCONFIRMED,
+            due_at=now + _CONFIRM_PAUSE,
+            error=message.error,
+            gateway=message.gateway,
+        )
     if known := _find(message):
         return Change(message.pk, MessageStatus.SENT, gateway_id=known, gateway=message.gateway)
     return Change(message.pk, MessageStatus.QUEUED, due_at=now, error="The gateway never got it.")

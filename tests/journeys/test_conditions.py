@@ -20,7 +20,9 @@ from journeys.conditions import (
     Person,
     Test,
     as_text,
+    begins,
     compiled,
+    entrances,
     leaves,
     levels,
     problems,
@@ -232,6 +234,85 @@ def test_leaves_and_levels_of_nested_groups() -> None:
     assert (levels(tests), levels(AllOf([])), levels(YES)) == (3, 1, 0)
 
 
+def test_a_person_shares_what_happened_and_is_not_given_a_copy() -> None:
+    happened, joined = set[tuple[str, str]](), set[int]()
+    person = Person({}, set(), happened, joined)
+    assert (person.happened is happened, person.joined is joined) == (True, True)
+    check = compiled(AllOf([HappenedTest(Event.SENT, "m1"), HappenedTest(Event.JOINED, lists=[2])]))
+    assert not check(person)
+    happened.add(("sent", "m1"))
+    joined.add(2)
+    assert check(person)
+
+
+def test_people_of_whom_nothing_is_said_have_nothing_in_common() -> None:
+    first, second = Person({}, set()), Person({}, set())
+    first.happened.add(("sent", "m1"))
+    first.joined.add(1)
+    assert (second.happened, second.joined) == (set(), set())
+
+
+ON_TWO, ON_THREE = ListTest(Membership.ON, [2]), ListTest(Membership.ON, [3, 4])
+
+
+@pytest.mark.parametrize(
+    ("trigger", "lists"),
+    [
+        (AllOf([]), set()),
+        (AllOf([field("exists")]), set()),
+        (AllOf([NO]), set()),
+        (AllOf([HappenedTest(Event.JOINED, lists=[1])]), set()),
+        (AllOf([YES]), {1}),
+        (AnyOf([ON_TWO, ON_THREE]), {2, 3, 4}),
+        (AllOf([YES, ListTest(Membership.NOT_ON, [2])]), {1}),
+        (AllOf([YES, field("exists"), AnyOf([NO, AllOf([ON_TWO, ON_THREE])])]), {1, 2, 3, 4}),
+        (YES, {1}),
+        (NO, set()),
+    ],
+)
+def test_a_journey_is_entered_by_the_lists_that_its_trigger_asks_membership_of(
+    trigger: Test, lists: set[int]
+) -> None:
+    assert entrances(trigger) == lists
+
+
+@pytest.mark.parametrize(
+    ("trigger", "list_id", "lists", "answer"),
+    [
+        (AllOf([YES]), 1, {1}, True),
+        (AllOf([YES]), 1, set(), False),  # not an active member
+        (AllOf([YES]), 2, {1, 2}, False),  # on list 1 for long: joining another begins nothing
+        (AnyOf([YES, ON_TWO]), 2, {2}, True),
+        (AllOf([YES, ON_TWO]), 2, {1, 2}, True),
+        (AllOf([YES, ON_TWO]), 1, {1, 2}, True),
+        (AllOf([YES, ON_TWO]), 2, {2}, False),
+        (AllOf([NO]), 2, {2}, True),
+        (AllOf([NO]), 2, {1, 2}, False),
+        (AllOf([YES, ListTest(Membership.NOT_ON, [2])]), 1, {1, 2}, False),
+        (AllOf([YES, ListTest(Membership.NOT_ON, [2])]), 2, {1}, False),
+        (AllOf([field("eq", "x")]), 9, {9}, True),
+        (AllOf([field("eq", "y")]), 9, {9}, False),
+        (AnyOf([field("eq", "x"), YES]), 9, {9}, False),  # it names a list, and that is another
+        (AnyOf([field("eq", "x"), YES]), 1, set(), True),
+        (AllOf([]), 1, {1}, False),
+    ],
+)
+def test_joining_a_list_begins_a_journey_where_its_trigger_holds_and_names_that_list_or_none(
+    trigger: Group, list_id: int, lists: set[int], answer: bool
+) -> None:
+    assert begins(trigger, list_id, Person({"a": "x"}, lists)) is answer
+
+
+@pytest.mark.parametrize(
+    "good", [{"kind": "list", "operator": "on"}, {"kind": "happened", "event": "joined"}]
+)
+def test_a_test_names_up_to_a_thousand_lists(good: dict[str, Any]) -> None:
+    numbers = list(range(1_000))
+    [test] = read_trigger({"kind": "all", "of": [{**good, "lists": numbers}]}).of
+    assert isinstance(test, ListTest | HappenedTest)
+    assert test.lists == numbers
+
+
 NO_CONDITION = "A group has no condition: add one, or remove the group."
 NO_LIST = "A condition names a list that the account does not have."
 
@@ -339,11 +420,12 @@ def test_what_is_no_group_is_refused(document: Any) -> None:
         (GOOD_LIST, {"lists": ["1"]}),
         (GOOD_LIST, {"lists": [True]}),
         (GOOD_LIST, {"lists": [1.5]}),
-        (GOOD_LIST, {"lists": [1] * 101}),
+        (GOOD_LIST, {"lists": [1] * 1_001}),
         (GOOD_LIST, {"step": "m1"}),
         ({"kind": "happened", "event": "sent"}, {"event": "read"}),
         ({"kind": "happened", "event": "sent"}, {"step": 1}),
         ({"kind": "happened", "event": "sent"}, {"lists": None}),
+        ({"kind": "happened", "event": "joined"}, {"lists": [1] * 1_001}),
     ],
 )
 def test_malformed_tests_are_refused(good: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from contacts.models import Contact, ListContact, SendingList
 from journeys import clock
@@ -20,7 +20,9 @@ from journeys.models import Enrollment, Journey, MessageStatus, OutboundMessage
 from tests.support import joins, new_account, new_journey, new_number
 from trackly.accounts.models import Account
 from trackly.embedded.home import free_port
-from trackly.outbound import Caller, OutboundError, Verdict
+from trackly.outbound import Caller, NoTurn, OutboundError, Verdict
+from trackly.outbound.breaker import Breaker, CircuitOpen
+from trackly.outbound.calling import caller, forget
 from trackly.sandbox.faults import KINDS
 from trackly.sandbox.server import Stub
 
@@ -149,15 +151,11 @@ def paused(world: World) -> None:
     SendingList.objects.filter(pk=world.list.pk).update(status="paused")
 
 
-def deleted(world: World) -> None:
-    SendingList.objects.filter(pk=world.list.pk).update(status="deleted")
-
-
 def suspended(world: World) -> None:
     Account.objects.filter(pk=world.account.pk).update(suspended_at=NOW)
 
 
-@pytest.mark.parametrize("hold", [paused, deleted, suspended])
+@pytest.mark.parametrize("hold", [paused, suspended])
 def test_a_list_or_an_account_on_hold_sends_nothing_until_it_is_free(
     world: World, hold: Callable[[World], None]
 ) -> None:
@@ -173,6 +171,19 @@ def test_a_list_or_an_account_on_hold_sends_nothing_until_it_is_free(
     Account.objects.update(suspended_at=None)
     assert outbox.send(NOW + clock.HOLD) == 1
     assert len(world.taken(message)) == 1
+
+
+@pytest.mark.parametrize("attempts", [0, 3])
+def test_of_a_deleted_list_nothing_is_sent_any_more(world: World, attempts: int) -> None:
+    elsewhere = SendingList.objects.create(account=world.account, phone_number="+18005559999")
+    message, other = world.message(attempts=attempts), world.message(world.member(on=elsewhere))
+    SendingList.objects.filter(pk=world.list.pk).update(status="deleted")
+    assert outbox.send(NOW) == 2
+    assert (status(message), message.error) == (MessageStatus.CANCELLED, "The list was deleted.")
+    assert (message.attempts, status(other)) == (attempts, MessageStatus.SENT)
+    SendingList.objects.update(status="active")
+    assert outbox.send(NOW + timedelta(days=1)) == 0
+    assert world.taken(message) == []
 
 
 @pytest.mark.parametrize("on_hold", [False, True])
@@ -243,15 +254,16 @@ def test_where_nobody_listens_a_message_is_tried_for_a_day(world: World, setting
     message, pauses = world.message(), []
     while status(message) == MessageStatus.QUEUED:
         world.now = message.due_at
-        outbox.look_after(world.now)
-        if outbox.send(world.now):
-            assert status(message) == MessageStatus.QUEUED
+        assert outbox.send(world.now) == 1
+        if status(message) == MessageStatus.QUEUED:
+            assert "no answer" in message.error
             pauses.append((message.due_at - world.now).total_seconds())
     assert pauses[:7] == [30, 60, 120, 240, 480, 900, 900]
     assert set(pauses[7:]) == {900}
-    assert (status(message), message.attempts) == (MessageStatus.FAILED, len(pauses))
-    assert NOW + outbox.GIVE_UP < world.now <= NOW + outbox.GIVE_UP + timedelta(minutes=15)
-    assert "no answer" in message.error
+    assert (message.status, message.attempts) == (MessageStatus.FAILED, len(pauses))
+    assert len(pauses) == outbox.MOST_ATTEMPTS
+    assert NOW + timedelta(days=1) < world.now <= NOW + timedelta(days=1, minutes=15)
+    assert message.error == "It was tried for a day in vain."
 
 
 def test_a_gateway_that_is_back_gets_what_waited(world: World, settings: Any) -> None:
@@ -275,12 +287,122 @@ def test_who_is_asked_to_wait_for_long_comes_again(world: World) -> None:
     assert world.taken(message) == [OutboundMessage.objects.get().gateway_id]
 
 
-def test_a_sender_that_is_refused_waits_for_somebody_who_mends_that(world: World) -> None:
-    SendingList.objects.filter(pk=world.list.pk).update(phone_number="+15005550007")
-    message = world.message()
+def circuit() -> Breaker:
+    """What this process has found out about the gateway."""
+
+    async def found() -> Breaker:
+        return caller()._service("twilio_messages")[0]
+
+    return caller().submit(found()).result()
+
+
+REFUSED_SENDERS = [("+15005550007", "21606"), ("+15005550008", "21611")]
+
+
+@pytest.mark.parametrize(("number", "code"), REFUSED_SENDERS)
+def test_a_sender_that_is_refused_waits_for_somebody_who_mends_that(
+    world: World, number: str, code: str
+) -> None:
+    SendingList.objects.filter(pk=world.list.pk).update(phone_number=number)
+    message, world.now = world.message(), NOW
+    for attempt, pause in enumerate([30, 60, 120, 240, 480, 900, 900], 1):
+        assert outbox.send(world.now) == 1
+        assert (status(message), message.attempts) == (MessageStatus.QUEUED, attempt)
+        assert (message.due_at - world.now).total_seconds() == pause
+        assert code in message.error
+        world.now = message.due_at
+    assert world.stub.asked("messages", message.list_contact.contact.phone_number) == 7
+    SendingList.objects.filter(pk=world.list.pk).update(phone_number="+18005551234")
+    outbox.send(world.now)
+    assert (status(message), message.error) == (MessageStatus.SENT, "")
+    assert len(world.taken(message)) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), REFUSED_SENDERS)
+def test_a_sender_that_is_refused_holds_up_no_other(
+    world: World, settings: Any, number: str, code: str
+) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD, settings.TRACKLY_BREAKER_PAUSE = 10, 600
+    other = SendingList.objects.create(account=world.account, phone_number=number)
+    refused = [world.message(world.member(on=other), due_at=NOW - MINUTE) for _ in range(40)]
+    good = [world.message() for _ in range(20)]
+    assert outbox.send(NOW) == 60
+    assert Counter(map(status, good)) == {MessageStatus.SENT: 20}
+    assert all(len(world.taken(message)) == 1 for message in good)
+    assert {(status(one), one.attempts, one.due_at) for one in refused} == {
+        (MessageStatus.QUEUED, 1, NOW + 30 * SECOND)
+    }
+    assert all(code in message.error for message in refused)
+    assert {world.stub.asked("messages", one.list_contact.contact.phone_number) for one in refused} == {1}
+    assert not circuit().is_open
+
+
+@pytest.mark.parametrize("error", [NoTurn(), CircuitOpen("twilio_messages")])
+def test_a_message_that_nobody_was_asked_to_take_comes_again_soon_and_was_not_tried(
+    world: World, slow: "Slow", error: OutboundError
+) -> None:
+    message, slow.error = world.message(), error
+    slow.gate.set()
+    for round_ in range(5):
+        world.now = NOW + 5 * round_ * SECOND
+        assert outbox.send(world.now) == 0  # nobody was asked
+        assert (status(message), message.attempts) == (MessageStatus.QUEUED, 0)
+        assert (message.due_at, message.error) == (world.now + 5 * SECOND, str(error))
+    assert outbox.send(world.now) == 0
+    slow.error = None
+    assert outbox.send(message.due_at) == 1
+    assert (status(message), message.attempts, message.error) == (MessageStatus.SENT, 1, "")
+
+
+def test_pauses_grow_by_the_times_that_the_gateway_was_asked(world: World, slow: "Slow") -> None:
+    message, world.now = world.message(), NOW
+    slow.gate.set()
+    not_now, no_turn = OutboundError("not now", Verdict.LATER), NoTurn()
+    pauses = []
+    for slow.error in (not_now, no_turn, no_turn, not_now, no_turn, not_now):
+        outbox.send(world.now)
+        assert status(message) == MessageStatus.QUEUED
+        pauses.append((message.due_at - world.now).total_seconds())
+        world.now = message.due_at
+    assert pauses == [30, 5, 5, 60, 5, 120]
+    assert message.attempts == 3
+
+
+def test_while_the_gateway_is_left_alone_messages_are_not_tried(world: World, settings: Any) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD, settings.TRACKLY_BREAKER_PAUSE = 1, 600
+    world.stub.faults.dead = True
+    first = world.message()
     outbox.send(NOW)
-    assert (status(message), message.due_at) == (MessageStatus.QUEUED, NOW + 30 * SECOND)
-    assert "21606" in message.error
+    assert (status(first), circuit().is_open) == (MessageStatus.UNCONFIRMED, True)
+    second = world.message()
+    outbox.send(NOW)
+    assert (status(second), second.attempts, second.due_at) == (MessageStatus.QUEUED, 0, NOW + 5 * SECOND)
+    assert world.stub.asked("messages", second.list_contact.contact.phone_number) == 0
+
+
+@pytest.mark.parametrize(
+    ("by", "most"),
+    [
+        (("twilio", 0.0), 100),
+        (("twilio", 0.1), 1),
+        (("twilio", 1.0), 2),
+        (("twilio", 7.5), 15),
+        (("twilio", 50.0), 100),
+        (("twilio", 500.0), 100),
+        (("log", 1.0), 100),
+    ],
+)
+def test_a_set_is_what_the_gateways_rate_lets_through_soon(
+    world: World, slow: "Slow", settings: Any, by: tuple[str, float], most: int
+) -> None:
+    settings.TRACKLY_MESSAGES, rate = by
+    settings.TRACKLY_RATES = {**settings.TRACKLY_RATES, "twilio_messages": rate}
+    member = world.member()
+    for _ in range(102):
+        world.message(member)
+    slow.gate.set()
+    assert outbox.send(NOW) == most
+    assert OutboundMessage.objects.filter(status=MessageStatus.SENT).count() == most
 
 
 @pytest.mark.parametrize("fault", ["timeout", "half", "nonsense"])
@@ -308,8 +430,10 @@ def test_what_the_gateway_never_got_is_sent_after_all(world: World, fault: str) 
     assert status(message) == MessageStatus.UNCONFIRMED
     later = NOW + outbox.settled() + SECOND
     assert outbox.confirm(later) == 0  # the list is not answered either: nobody knows
-    assert status(message) == MessageStatus.UNCONFIRMED
+    assert (status(message), message.due_at) == (MessageStatus.UNCONFIRMED, later + 5 * MINUTE)
     world.set_free()
+    assert outbox.confirm(later + 5 * MINUTE - SECOND) == 0
+    later += 5 * MINUTE
     assert outbox.confirm(later) == 1
     assert (status(message), message.due_at) == (MessageStatus.QUEUED, later)
     assert world.taken(message) == []
@@ -417,25 +541,143 @@ def test_a_message_that_the_list_has_no_answer_for_does_not_hold_up_the_others(
     monkeypatch.setattr(outbox, "_find", finds)
     assert outbox.confirm(NOW + 10 * MINUTE) == 1
     assert list(map(status, messages)) == [MessageStatus.UNCONFIRMED, MessageStatus.QUEUED]
+    assert messages[0].due_at == NOW + 15 * MINUTE
+    assert list(outbox.unconfirmed(NOW + 15 * MINUTE - SECOND)) == []
+    assert list(outbox.unconfirmed(NOW + 15 * MINUTE)) == [messages[0]]
+
+
+def test_however_many_can_not_be_told_about_the_next_run_asks_about_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member, find = world.member(), outbox._find
+    for index in range(outbox.AT_ONCE):
+        world.message(member, f"{index}", status="unconfirmed", claimed_at=NOW, gateway="twilio")
+    good = world.message(status="unconfirmed", claimed_at=NOW + MINUTE, gateway="twilio")
+    sid = world.take(good)
+
+    def finds(message: OutboundMessage) -> str:
+        if message != good:
+            raise OutboundError("refused with 21211", Verdict.NOT_THIS)
+        return find(message)
+
+    monkeypatch.setattr(outbox, "_find", finds)
+    later = NOW + 10 * MINUTE
+    assert [outbox.confirm(later) for _ in range(3)] == [0, 1, 0]
+    assert (status(good), good.gateway_id) == (MessageStatus.SENT, sid)
+    assert OutboundMessage.objects.filter(status="unconfirmed", due_at=later + 5 * MINUTE).count() == 100
+
+
+def test_while_the_gateway_is_left_alone_it_is_asked_about_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [world.message(status="unconfirmed", claimed_at=NOW, gateway="twilio") for _ in range(3)]
+    asked: list[int] = []
+
+    def finds(message: OutboundMessage) -> str:
+        asked.append(message.pk)
+        raise CircuitOpen("twilio_messages")
+
+    later = NOW + 10 * MINUTE
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "_find", finds)
+        assert outbox.confirm(later) == 0
+    assert len(asked) == 1
+    assert {(status(one), one.due_at) for one in messages} == {(MessageStatus.UNCONFIRMED, NOW)}
+    assert outbox.confirm(later) == 3
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_while_a_message_of_the_same_text_is_on_its_way_nobody_says_whose_the_lists_is(
+    world: World, *, arrived: bool
+) -> None:
+    member, later = world.member(), NOW + 10 * MINUTE
+    doubtful = world.message(
+        member, status="unconfirmed", claimed_at=NOW, gateway="twilio", attempts=1, error="no answer"
+    )
+    twin = world.message(member, status="sending", claimed_at=later, gateway="twilio", attempts=1)
+    sids = [world.take(message) for message in ([doubtful, twin] if arrived else [twin])]
+    assert outbox.confirm(later) == 0
+    assert (status(doubtful), doubtful.due_at) == (MessageStatus.UNCONFIRMED, later + 5 * MINUTE)
+    assert (doubtful.error, doubtful.attempts, doubtful.claimed_at) == ("no answer", 1, NOW)
+    assert not world.stub.log.outcomes
+    OutboundMessage.objects.filter(pk=twin.pk).update(status="sent", gateway_id=sids[-1], sent_at=later)
+    assert outbox.confirm(later + 5 * MINUTE) == 1
+    expected = (MessageStatus.SENT, sids[0]) if arrived else (MessageStatus.QUEUED, "")
+    assert (status(doubtful), doubtful.gateway_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("same_member", "text", "state"),
+    [
+        (False, "Hello", "sending"),
+        (True, "Bye", "sending"),
+        (True, "Hello", "queued"),
+        (True, "Hello", "failed"),
+        (True, "Hello", "cancelled"),
+    ],
+)
+def test_other_messages_keep_nobody_from_being_looked_for(
+    world: World, same_member: bool, text: str, state: str
+) -> None:
+    member = world.member()
+    doubtful = world.message(member, status="unconfirmed", claimed_at=NOW, gateway="twilio")
+    sid = world.take(doubtful)
+    world.message(member if same_member else None, text, status=state, claimed_at=NOW, gateway="twilio")
+    assert outbox.confirm(NOW + 10 * MINUTE) == 1
+    assert (status(doubtful), doubtful.gateway_id) == (MessageStatus.SENT, sid)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected", "error"),
+    [
+        ({"attempts": 99}, MessageStatus.SENT, ""),
+        ({"attempts": 100}, MessageStatus.FAILED, "It was tried for a day in vain."),
+        ({"attempts": 101}, MessageStatus.FAILED, "It was tried for a day in vain."),
+        ({"created_at": NOW - timedelta(days=7)}, MessageStatus.SENT, ""),
+        (
+            {"created_at": NOW - timedelta(days=7) - SECOND},
+            MessageStatus.CANCELLED,
+            "It was held for too long.",
+        ),
+        ({"created_at": NOW - timedelta(days=3), "attempts": 1}, MessageStatus.SENT, ""),
+    ],
+)
+@pytest.mark.parametrize("on_hold", [False, True])
+def test_what_was_tried_for_a_day_or_held_for_a_week_is_given_up(
+    world: World, fields: dict[str, Any], expected: MessageStatus, error: str, *, on_hold: bool
+) -> None:
+    message = world.message(**fields)
+    if on_hold:
+        paused(world)
+        expected = MessageStatus.QUEUED if expected is MessageStatus.SENT else expected
+    assert outbox.send(NOW) == 1
+    assert (status(message), message.error) == (expected, error)
+    assert len(world.taken(message)) == (expected is MessageStatus.SENT)
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"created_at": NOW - outbox.GIVE_UP - SECOND, "attempts": 1}, MessageStatus.FAILED),
-        ({"created_at": NOW - 2 * outbox.GIVE_UP}, MessageStatus.QUEUED),  # held, never tried
-        ({"created_at": NOW - outbox.GIVE_UP, "attempts": 1}, MessageStatus.QUEUED),
-        ({"created_at": NOW - 2 * outbox.GIVE_UP, "due_at": NOW + SECOND}, MessageStatus.QUEUED),
-        ({"created_at": NOW - 2 * outbox.GIVE_UP, "status": "unconfirmed"}, MessageStatus.UNCONFIRMED),
-        ({"created_at": NOW - 2 * outbox.GIVE_UP, "status": "cancelled"}, MessageStatus.CANCELLED),
+        ({"claimed_at": NOW - outbox.GIVE_UP}, MessageStatus.UNCONFIRMED),
+        ({"claimed_at": NOW - outbox.GIVE_UP - SECOND}, MessageStatus.FAILED),
+        (
+            {"claimed_at": NOW - timedelta(hours=1), "created_at": NOW - timedelta(days=30)},
+            MessageStatus.UNCONFIRMED,
+        ),
     ],
 )
-def test_only_what_was_tried_for_a_day_is_given_up(
+def test_what_nobody_could_tell_about_for_a_day_has_failed(
     world: World, fields: dict[str, Any], expected: MessageStatus
 ) -> None:
-    message = world.message(**fields)
+    """Asked in vain, that is: after a weekend without power everything is asked about first."""
+    message = world.message(**{"status": "unconfirmed", "gateway": "twilio", **fields})
     outbox.look_after(NOW)
+    assert status(message) == MessageStatus.UNCONFIRMED
+    world.stub.faults.shares = {"500": 1.0}
+    outbox.confirm(NOW)
     assert status(message) == expected
+    if expected is MessageStatus.FAILED:
+        assert message.error == "Nobody could say whether it was sent."
 
 
 def test_the_gateway_that_sends_nothing_says_what_it_would_have_sent(world: World, settings: Any) -> None:
@@ -559,6 +801,61 @@ def test_the_outcome_of_an_attempt_says_nothing_of_a_later_one(
     monkeypatch.setattr(outbox, "_outcome", comes_late)
     outbox.send(NOW)
     assert (status(message), message.attempts) == (MessageStatus.SENDING, 2)
+
+
+def test_what_was_not_posted_when_an_outcome_could_not_be_stored_is_not_posted_by_that_run(
+    world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = settings.TRACKLY_RATES
+    settings.TRACKLY_RATES = {**rates, "twilio_messages": 1.0}
+    messages = [world.message() for _ in range(10)]
+
+    def hiccups(*_: Any) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "_at_once", lambda: 10)
+        patch.setattr(outbox, "_store", hiccups)
+        with pytest.raises(OperationalError):
+            outbox.send(NOW)
+    while circuit()._tasks:  # what is cancelled has yet to hear of it
+        continue
+    posted = len(world.stub.messages.taken)
+    assert 0 < posted < 10
+    assert {status(message) for message in messages} == {MessageStatus.SENDING}
+    settings.TRACKLY_RATES = rates
+    forget()
+    assert outbox.send(NOW + MINUTE) == 0
+    world.now = NOW + outbox.settled() + SECOND
+    outbox.look_after(world.now)
+    assert {status(message) for message in messages} == {MessageStatus.UNCONFIRMED}
+    assert len(world.stub.messages.taken) == posted
+    assert outbox.confirm(world.now) == 10
+    assert Counter(map(status, messages)) == {
+        MessageStatus.SENT: posted,
+        MessageStatus.QUEUED: 10 - posted,
+    }
+    assert outbox.send(world.now) == 10 - posted
+    assert {status(message) for message in messages} == {MessageStatus.SENT}
+    assert [world.taken(message) for message in messages] == [[message.gateway_id] for message in messages]
+
+
+def test_who_leaves_by_an_exception_leaves_nothing_under_way(
+    world: World, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [world.message() for _ in range(3)]
+
+    def dies(*_: Any) -> set[int]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(outbox, "_keep", dies)
+    with pytest.raises(ZeroDivisionError):
+        outbox.send(NOW)
+    assert slow.abandoned.wait(timeout=25)
+    slow.gate.set()
+    caller().submit(_pause()).result()
+    assert slow.taken == []
+    assert {status(message) for message in messages} == {MessageStatus.SENDING}
 
 
 def test_what_nobody_foresaw_may_have_happened_after_the_sending(world: World, slow: Slow) -> None:

@@ -11,7 +11,7 @@ from journeys.steps import END, MOST_STEPS, Plan, Problem, Step, read_plan
 Document = dict[str, Any]
 LISTS = {1, 2}
 NO_WAY = "No way leads to it."
-LOOP = "It would be reached again without a wait in between."
+LOOP = "It would be reached again without a wait of an hour in between."
 TOO_LONG = "Its waits add up to more than 30 days."
 LONG_WAIT = "A wait is at most 30 days long."
 NO_STEP = "It goes on with a step that does not exist."
@@ -280,7 +280,12 @@ def test_a_wait_is_at_most_thirty_days_long(amount: int, unit: str, long: bool) 
         ([wait("a", 15), message("m"), wait("b", 15)], False),
         ([wait("a", 15), message("m"), wait("b", 15), wait("c", 1, "minutes")], True),
         ([wait("a", 29), wait("b", 24, "hours")], False),
-        ([wait("a", 29), wait("b", 24, "hours"), until("u")], False),
+        ([wait("a", 29), wait("b", 24, "hours"), until("u")], True),
+        ([wait("a", 29), until("u")], False),
+        ([wait("a", 29), wait("b", 1, "minutes"), until("u")], True),
+        ([until(f"u{place}") for place in range(30)], False),
+        ([until(f"u{place}") for place in range(31)], True),
+        ([condition("c", "a", "u"), wait("a", 30, next=END), until("u")], False),
         ([wait("a", 29), wait("b", 25, "hours")], True),
         ([wait("a", 16, next="b"), wait("b", 16, next=END)], True),
         ([condition("c", "a", "b"), wait("a", 20, next=END), wait("b", 20)], False),
@@ -315,9 +320,18 @@ def test_many_conditions_in_a_row_are_looked_at_in_no_time() -> None:
         ([wait("w"), message("a"), condition("b", "a", "w")], "a"),
         ([message("a"), condition("b", "w", "a"), wait("w", next="a")], "a"),
         ([EXIT, message("a", next="a")], "a"),
+        ([wait("w", 59, "minutes", next="w")], "w"),
+        ([message("a"), wait("w", 59, "minutes", next="a")], "a"),
+        ([message("a"), wait("w", 59, "minutes"), condition("b", "a", END)], "a"),
+        ([message("a"), wait("w", 30, "minutes"), message("b"), wait("v", 30, "minutes", next="a")], "a"),
+        ([wait("d"), message("a"), wait("w", 59, "minutes"), condition("b", "a", "d")], "a"),
+        (
+            [message("a"), condition("b", "w", "v"), wait("w", next="a"), wait("v", 1, "minutes", next="a")],
+            "a",
+        ),
     ],
 )
-def test_a_loop_without_a_wait_is_refused(documents: list[Document], at: str) -> None:
+def test_a_loop_without_a_wait_of_an_hour_is_refused(documents: list[Document], at: str) -> None:
     assert problems(*documents) == [(at, LOOP)]
 
 
@@ -325,14 +339,19 @@ def test_a_loop_without_a_wait_is_refused(documents: list[Document], at: str) ->
     "documents",
     [
         [wait("w", next="w")],
+        [wait("w", 1, "hours", next="w")],
+        [wait("w", 60, "minutes", next="w")],
         [until("u", next="u")],
+        [message("a"), wait("w", 60, "minutes"), set_field("f"), condition("c", "a", END)],
+        [message("a"), wait("w", 1, "minutes"), wait("v", 1, "hours", next="a")],
+        [message("a"), wait("w", 1, "minutes"), until("u", next="a")],
         [message("a"), wait("w", next="a")],
         [message("a"), until("u", next="a")],
         [wait("w", 20), message("a"), wait("v", 20), condition("c", "w", END)],
         [message("a"), condition("c", "w", "v"), wait("w", next="a"), until("v", next="a")],
     ],
 )
-def test_a_loop_with_a_wait_is_accepted_however_long(documents: list[Document]) -> None:
+def test_a_loop_with_a_wait_of_an_hour_is_accepted_however_long(documents: list[Document]) -> None:
     assert problems(*documents) == []
 
 
@@ -359,6 +378,17 @@ def test_waits_that_nobody_reaches_do_not_add_up() -> None:
 
 def test_a_good_plan_has_no_problems() -> None:
     assert problems(*GOOD) == []
+
+
+@pytest.mark.parametrize("number", [1_000, 1_001])
+def test_a_condition_names_at_most_a_thousand_lists(number: int) -> None:
+    asked = [{**ON, "lists": [1] * number}, happened("joined", "", *[1] * number)]
+    for test in asked:
+        if number > 1_000:
+            with pytest.raises(msgspec.ValidationError):
+                read_plan([condition("c", test=test)])
+        else:
+            assert problems(condition("c", test=test)) == []
 
 
 def test_all_problems_are_told_at_once() -> None:

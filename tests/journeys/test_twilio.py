@@ -13,6 +13,7 @@ from tests.support import LIST, new_number
 from trackly.embedded.stack import Stack
 from trackly.outbound import OutboundError, Request, Response, TooFast, Verdict
 from trackly.outbound.calling import caller
+from trackly.outbound.limit import Limit
 from trackly.sandbox.server import Stub
 
 NOW = datetime(2026, 6, 15, 16, tzinfo=UTC)
@@ -50,10 +51,14 @@ def test_a_message_that_was_taken_has_an_id() -> None:
         (answer(400, 21617), Verdict.NOT_THIS),  # too long
         (answer(404, 20404), Verdict.NOT_THIS),
         (answer(400), Verdict.NOT_THIS),
-        (answer(400, 21606), Verdict.NOT_US),  # the sender can't send
-        (answer(400, 21659), Verdict.NOT_US),
-        (answer(400, 21660), Verdict.NOT_US),
-        (answer(400, 30034), Verdict.NOT_US),
+        (answer(400, 21606), Verdict.LATER),  # the sender can't send
+        (answer(400, 21659), Verdict.LATER),
+        (answer(400, 21660), Verdict.LATER),
+        (answer(400, 30034), Verdict.LATER),
+        (answer(403, 30034), Verdict.LATER),
+        (answer(400, 21611), Verdict.LATER),  # the sender's queue is full
+        (answer(429, 21611), Verdict.LATER),
+        (answer(429, 21611, headers={"Retry-After": "7"}), Verdict.LATER),
         (answer(401, 20003), Verdict.NOT_US),
         (answer(401), Verdict.NOT_US),
         (answer(403, 20005), Verdict.NOT_US),  # the account is not active
@@ -91,8 +96,7 @@ def test_only_who_has_opted_out_has_opted_out() -> None:
         (answer(429, 20429), None),
         (answer(429), None),
         (answer(429, headers={"Retry-After": "7"}), 7),
-        (answer(429, 21611), None),  # the sender's queue is full
-        (answer(400, 21611), None),
+        (answer(400, 20429), None),
     ],
 )
 def test_to_be_told_to_wait_is_no_refusal(response: Response, after: float | None) -> None:
@@ -130,6 +134,7 @@ def test_the_request_that_is_sent(settings: Any, key: str, user: str) -> None:
         form={"To": "+14155550123", "From": LIST, "Body": "Hé & hello"},
         headers={"Authorization": "Basic " + base64.b64encode(f"{user}:a secret".encode()).decode()},
         once=True,
+        patience=10,
         timeout=12.5,
     )
 
@@ -155,7 +160,8 @@ def test_what_is_sent_arrives_as_it_is(stub: Stub) -> None:
         ("+15005550001", LIST, Verdict.NOT_THIS),
         ("+15005550004", LIST, Verdict.NOT_THIS),
         ("+15005550009", LIST, Verdict.NOT_THIS),
-        ("+14155550123", "+15005550007", Verdict.NOT_US),
+        ("+14155550123", "+15005550007", Verdict.LATER),
+        ("+14155550123", "+15005550008", Verdict.LATER),
     ],
 )
 def test_numbers_that_twilio_refuses_in_tests_are_refused(
@@ -166,6 +172,41 @@ def test_numbers_that_twilio_refuses_in_tests_are_refused(
     assert caught.value.verdict is verdict
     assert stub.messages.taken == []
     assert stub.asked("messages", to_number) == 1
+
+
+@pytest.mark.usefixtures("own_redis")
+@pytest.mark.parametrize("code", [21606, 21611])
+def test_what_is_wrong_with_one_sender_slows_no_other(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    way = caller()
+    asked_to_pause = noted_pauses(monkeypatch)
+    refused = {21606: "+15005550007", 21611: "+15005550008"}[code]
+    with pytest.raises(OutboundError, match=str(code)):
+        ask(twilio.Twilio().send(way, Outgoing(refused, new_number(), "Hello")))
+    assert asked_to_pause == []
+    assert ask(twilio.Twilio().send(way, Outgoing(LIST, new_number(), "Hello")))
+    assert len(stub.messages.taken) == 1
+
+
+@pytest.mark.usefixtures("own_redis")
+def test_to_be_asked_too_often_slows_all_senders(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 0
+    asked_to_pause = noted_pauses(monkeypatch)
+    with pytest.raises(OutboundError, match="less often"):
+        ask(twilio.Twilio().send(caller(), Outgoing(LIST, new_number(), "Hello")))
+    assert asked_to_pause == [0] * 5
+
+
+def noted_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of each pause that a service asks for from now on."""
+    asked: list[float] = []
+
+    async def pause(_: Limit, seconds: float) -> None:
+        asked.append(seconds)
+
+    monkeypatch.setattr(Limit, "pause", pause)
+    return asked
 
 
 @pytest.mark.usefixtures("own_redis")

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -10,9 +10,12 @@ import pytest
 from tests.support import LIST, new_number, new_numbers
 from trackly.embedded.home import free_port
 from trackly.embedded.stack import Stack
-from trackly.outbound import OutboundError, Request, Response, Verdict, check_status, read_as
+from trackly.outbound import NoTurn, OutboundError, Request, Response, Verdict, check_status, read_as
+from trackly.outbound.breaker import Breaker
 from trackly.outbound.calling import caller
 from trackly.outbound.http import basic
+from trackly.outbound.limit import Limit
+from trackly.redis import client
 from trackly.sandbox.messages import Answer, Form
 from trackly.sandbox.server import Stub
 
@@ -166,3 +169,105 @@ def test_what_still_waits_when_a_circuit_opens_was_never_sent(stub: Stub, settin
     assert {number: error.verdict for number, error in found.items()} == {
         number: Verdict.MAYBE if times else Verdict.TRY_AGAIN for number, times in asked.items()
     }
+
+
+def service() -> tuple[Breaker, Limit]:
+    """What this process knows of the service; made in the loop, as they are used there."""
+
+    async def known() -> tuple[Breaker, Limit]:
+        return caller()._service("twilio_messages")
+
+    found: tuple[Breaker, Limit] = ask(known())
+    return found
+
+
+@pytest.fixture
+def _turns_of_nobody(_own_redis: None) -> Iterator[None]:
+    """What these tests make Redis remember is forgotten."""
+    keys = [f"trackly:outbound:twilio_messages:{key}" for key in ("turn", "pause")]
+    client.cache_clear()
+    client().delete(*keys)
+    yield
+    client().delete(*keys)
+
+
+@pytest.mark.usefixtures("_turns_of_nobody")
+@pytest.mark.parametrize("held_by", ["pause", "rate"])
+@pytest.mark.parametrize("once", [True, False])
+def test_a_request_waits_no_longer_for_its_turn_than_its_patience_lasts(
+    stub: Stub, settings: Any, held_by: str, once: bool
+) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD = 1
+    if held_by == "rate":  # the next turn is far away
+        settings.TRACKLY_RATES = {**settings.TRACKLY_RATES, "twilio_messages": 0.001}
+        ask(post(base_of(stub), new_number(), once=True))
+    else:
+        _, limit = service()
+        ask(limit.pause(3600))
+    patient, impatient = new_numbers(2)
+    waiting = caller().submit(post(base_of(stub), patient, once=once))
+    with pytest.raises(NoTurn, match="no turn in time") as caught:
+        ask(post(base_of(stub), impatient, once=once, patience=0.2))
+    assert caught.value.verdict is Verdict.LATER
+    assert not waiting.done()
+    waiting.cancel()
+    while service()[0]._tasks:  # until it has heard of that
+        continue
+    assert (stub.asked("messages", patient), stub.asked("messages", impatient)) == (0, 0)
+    assert not service()[0].is_open
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Turns that there are: at once, or never; those that come after them: at once."""
+    given: list[bool] = []
+
+    async def turn(_: Limit) -> None:
+        if given and not given.pop(0):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(Limit, "turn", turn)
+    return given
+
+
+def test_who_is_told_to_wait_for_longer_than_he_will_was_not_taken(stub: Stub, turns: list[bool]) -> None:
+    turns += [True, False]
+    stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 0
+    number = new_number()
+    with pytest.raises(NoTurn):
+        ask(post(base_of(stub), number, once=True, patience=0.0))
+    assert stub.log.outcomes["messages", number] == {"429": 1}
+    assert taken(stub, number) == 0
+
+
+@pytest.mark.usefixtures("turns")
+def test_patience_is_for_the_turn_and_not_for_the_answer(stub: Stub) -> None:
+    stub.faults.delay = 0.1
+    number = new_number()
+    assert ask(post(base_of(stub), number, once=True, patience=0.0, timeout=30))
+    assert taken(stub, number) == 1
+
+
+def test_what_is_not_taken_now_is_an_answer_and_is_not_asked_again(stub: Stub, settings: Any) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD = 2
+
+    def reads_later(_: Response) -> str:
+        raise OutboundError("not by this sender", Verdict.LATER)
+
+    def fails() -> None:
+        stub.faults.shares = {"500": 1.0}
+        with pytest.raises(OutboundError):
+            ask(post(base_of(stub), new_number(), once=True))
+        stub.faults.shares = {}
+
+    number = new_number()
+    later = Request(url=f"{base_of(stub)}/2010-04-01/Accounts/AC0/Messages.json", headers=basic("AC0", "0"))
+    breaker, _ = service()
+    fails()
+    with pytest.raises(OutboundError) as caught:
+        ask(caller().ask("twilio_messages", number, later, reads_later))
+    assert caught.value.verdict is Verdict.LATER
+    fails()
+    assert not breaker.is_open
+    fails()
+    assert breaker.is_open

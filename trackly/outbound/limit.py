@@ -96,7 +96,13 @@ class Limit:
         return near, turn - now
 
     async def _shared(self, script: Any, keys: list[str], arguments: list[float]) -> bytes | None:
-        """What Redis answers; None where it is away, or was a moment ago."""
+        """What Redis answers; None where it is away, or was a moment ago.
+
+        In a task of its own: whoever is cancelled meanwhile would leave half an answer on the connection.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._ask_redis(script, keys, arguments)))
+
+    async def _ask_redis(self, script: Any, keys: list[str], arguments: list[float]) -> bytes | None:
         async with self._one_at_a_time:
             if time.monotonic() - self._redis_failed_at < _QUIET_SECONDS:
                 return None
