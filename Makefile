@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up servers test kill fuzz format lint types lock clean
+.PHONY: help demo up servers test kill fuzz format lint types audit lock clean
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -33,6 +33,11 @@ lint: .venv/dev.stamp ## ruff, without writing
 
 types: .venv/dev.stamp ## mypy --strict over code and tests
 	@$(BIN)/python -m mypy .
+
+audit: .venv/dev.stamp ## bandit over the code; known vulnerabilities of what production installs, where PyPI says them
+	@# B608 is ruff's S608, which `make lint` looks at.
+	@$(BIN)/bandit --quiet --recursive --severity-level medium --skip B608 trackly contacts journeys billing
+	@$(BIN)/pip-audit --requirement requirements-production.lock --disable-pip --progress-spinner off
 
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url pyproject.toml
 

@@ -16,6 +16,7 @@ CONTACTS = "contract/test_contacts.py::"
 REQUESTS = "contract/test_requests.py::"
 PAYLOAD = "contacts/test_payload.py::"
 PROCESS = "bulk/test_process.py::"
+BACKLOG = "bulk/test_backlog.py::"
 FAILURES = "api/test_failures.py::"
 SANDBOX = PROCESS + "test_the_sandboxs_numbers_behave_as_its_table_says"
 SEEDS = BULK + "test_the_seeds_batch_is_answered_as_documented"
@@ -53,7 +54,11 @@ TABLE: list[tuple[str, ...]] = [
         JOBS + "test_another_accounts_job_is_not_there",
     ),
     ("too many requests", REQUESTS + "test_an_accounts_rate_is_limited_if_it_is_set"),
-    ("the service can't take work safely", FAILURES + "test_without_a_database", LATER + "the backlog limit"),
+    (
+        "the service can't take work safely",
+        FAILURES + "test_without_a_database",
+        BACKLOG + "test_beyond_the_limit",
+    ),
     ("anything unforeseen", FAILURES + "test_what_nobody_foresaw"),
     ("Every error body is", NO_BATCH, FAILURES + "test_what_nobody_foresaw"),
     (
