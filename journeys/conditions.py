@@ -150,9 +150,17 @@ def _group(group: Group) -> Check:
     checks = [compiled(test) for test in group.of]
     if len(checks) == 1:
         return checks[0]
-    if isinstance(group, AnyOf):
-        return lambda person: any(check(person) for check in checks)
-    return lambda person: bool(checks) and all(check(person) for check in checks)
+    decides = isinstance(group, AnyOf)  # the first answer of this kind is the group's
+    if not checks:
+        return lambda _: False
+
+    def answer(person: Person) -> bool:
+        for check in checks:  # a slice asks tens of thousands of times: no generator
+            if check(person) is decides:
+                return decides
+        return not decides
+
+    return answer
 
 
 def _field(test: FieldTest) -> Check:
