@@ -33,7 +33,7 @@ def month_end(_: dict[str, Any]) -> None:
 
 def work(asked: dict[str, Any]) -> None:
     """Everything that is pending of a job, as if every lease had passed."""
-    settings.TRACKLY_SWEEP_AFTER, settings.TRACKLY_SLICE_ATTEMPTS, once.LEASE_SECONDS = -1, 1_000, 0.0
+    settings.TRACKLY_SLICE_LEASE, settings.TRACKLY_SLICE_ATTEMPTS, once.LEASE_SECONDS = -1, 1_000, 0.0
     while pending := list(
         BulkSlice.objects.filter(job=asked["job"], status="pending").values_list("pk", flat=True)
     ):

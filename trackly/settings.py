@@ -95,9 +95,10 @@ TRACKLY_LIVE_SLICE_SIZE = env.int("TRACKLY_LIVE_SLICE_SIZE", default=25)
 TRACKLY_MAX_WAIT = env.float("TRACKLY_MAX_WAIT", default=30.0)
 # Requests of one web process that may wait at the same time; keep it below gunicorn's threads.
 TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
-# Seconds for which a worker has a slice to itself, and after which the sweep sends one again that nobody has
-# moved.
-TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=60.0)
+# Seconds for which a worker has a slice to itself; live look-ups renew it.
+TRACKLY_SLICE_LEASE = env.float("TRACKLY_SLICE_LEASE", default=60.0)
+# Seconds after which the sweep sends a slice again that nobody has begun, and settles what nobody settled.
+TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=15.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 
@@ -402,7 +403,7 @@ CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "options": {"expires": 120}},
     "journeys": {"task": "journeys.tasks.tick", "schedule": 1.0, "options": {"expires": 10}},
     "month-end": {"task": "billing.tasks.month_end", "schedule": 600.0, "options": {"expires": 600}},

@@ -100,7 +100,7 @@ def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
     with transaction.atomic():
         if is_all:
             sql.rows("SET LOCAL synchronous_commit = off", {})
-        lease = settings.TRACKLY_SWEEP_AFTER
+        lease = settings.TRACKLY_SLICE_LEASE
         taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease, "by": by})
     if not taken:
         return None

@@ -18,17 +18,19 @@ _LONGEST_PATIENCE = timedelta(minutes=10)
 def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
     """Slices that are still pending long after their message was sent, by job and lane; marked as sent now.
 
-    "Long" is TRACKLY_SWEEP_AFTER without a sign of a worker, and as long again as the slice has waited
-    already (ten minutes at most), so that a slice behind a long queue is sent a few times, not every minute.
+    "Long" is TRACKLY_SWEEP_AFTER (TRACKLY_SLICE_LEASE where a worker has begun), and as long again as the
+    slice has waited already (ten minutes at most), so that a slice behind a long queue is sent a few times,
+    not every minute.
     Call it in a transaction; send after its commit.
     """
     now = timezone.now()
     patience = timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
+    lease = timedelta(seconds=settings.TRACKLY_SLICE_LEASE)
     waited = ExpressionWrapper(F("sent_at") - F("job__created_at"), output_field=DurationField())
     longest = Value(_LONGEST_PATIENCE, output_field=DurationField())
     stalled = (
         BulkSlice.objects.filter(status=SliceStatus.PENDING, sent_at__lt=now - patience)
-        .filter(Q(claimed_at=None) | Q(claimed_at__lt=now - patience))
+        .filter(Q(claimed_at=None) | Q(claimed_at__lt=now - lease))
         .annotate(waited=Least(waited, longest, output_field=DurationField()))
         .filter(sent_at__lt=now - F("waited"))
         .select_for_update(of=("self",), skip_locked=True)

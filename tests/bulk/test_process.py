@@ -140,14 +140,14 @@ def test_a_message_that_comes_twice_is_no_failed_attempt(settings: Any) -> None:
     for _ in range(10):
         assert processing.process(slice_id) == []
     assert BulkSlice.objects.get().attempts == 0
-    settings.TRACKLY_SWEEP_AFTER = -1  # he who took it has fallen silent
+    settings.TRACKLY_SLICE_LEASE = -1  # he who took it has fallen silent
     processing.process(slice_id)
     job.refresh_from_db()
     assert (job.success_count, BulkSlice.objects.get().attempts) == (1, 1)
 
 
 def test_a_slice_whose_workers_all_fall_silent_is_given_up(settings: Any) -> None:
-    settings.TRACKLY_SWEEP_AFTER = -1
+    settings.TRACKLY_SLICE_LEASE = -1
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
     for _ in range(settings.TRACKLY_SLICE_ATTEMPTS):  # the first finds a slice that nobody has had

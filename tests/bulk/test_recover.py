@@ -1,6 +1,7 @@
 """The sweep: what was lost on the way is sent again, what was not settled is settled."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +16,11 @@ from contacts.bulk.settle import settle
 from tests.support import new_account
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _round_numbers(settings: Any) -> None:
+    settings.TRACKLY_SWEEP_AFTER = settings.TRACKLY_SLICE_LEASE = 60
 
 
 def accepted(seconds_ago: float, *, sent_seconds_ago: float | None = None) -> tuple[BulkJob, int]:

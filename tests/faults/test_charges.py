@@ -15,7 +15,9 @@ ACCOUNTS, BATCHES, NUMBERS, KILLS, SEED = 4, 50, 50, 40, 20261122
 @pytest.fixture
 def stack(launch: Launch) -> Iterator[RunningStack]:
     """A stack whose sweep is quick to find what killed workers left, and never gives up."""
-    with launch("faults", TRACKLY_SWEEP_AFTER="3", TRACKLY_SLICE_ATTEMPTS="1000") as running:
+    with launch(
+        "faults", TRACKLY_SLICE_LEASE="3", TRACKLY_SWEEP_AFTER="3", TRACKLY_SLICE_ATTEMPTS="1000"
+    ) as running:
         yield running
 
 

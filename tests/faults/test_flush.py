@@ -15,8 +15,8 @@ BATCHES, SIZE = 100, 50
 
 @pytest.fixture
 def stack(launch: Launch) -> Iterator[RunningStack]:
-    """With the sweep's times as they are in production, halved."""
-    with launch("flushed", TRACKLY_SWEEP_AFTER="30", TRACKLY_SLICE_SIZE="10") as running:
+    """With the times of production, and slices enough that some are on their way."""
+    with launch("flushed", TRACKLY_SLICE_SIZE="10") as running:
         yield running
 
 
