@@ -60,4 +60,5 @@ def test_the_page_to_try_it_needs_nothing_from_elsewhere(stack: RunningStack) ->
 
 def test_the_compose_file_names_what_make_up_starts() -> None:
     services = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())["services"]
-    assert set(services) == {"postgres", "redis", "migrate", "sandbox", "web", "worker", "live", "beat"}
+    made = {"postgres", "redis", "migrate", "sandbox", "web", "worker", "journeys", "live", "beat"}
+    assert set(services) == made
