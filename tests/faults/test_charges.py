@@ -27,7 +27,7 @@ def test_two_hundred_batches_with_the_same_numbers_and_dying_workers_charge_each
     accounts = [stack.account("--billing", "active") for _ in range(ACCOUNTS)]
     numbers = new_numbers(NUMBERS)
     batch = [contact(number, use_validation=True) for number in numbers]
-    killer = Killer(stack, kills=KILLS, seed=SEED)
+    killer = Killer(stack, kills=KILLS, seed=SEED, queues=("ingest", "live"))
     killer.start()
     try:
         with ThreadPoolExecutor(16) as pool:
