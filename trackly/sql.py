@@ -47,6 +47,19 @@ def exclusively(what: str) -> Iterator[bool]:
             rows("SELECT pg_advisory_unlock(hashtextextended(%(what)s::text, 0))", name)
 
 
+@contextmanager
+def forgettable() -> Iterator[None]:
+    """A transaction that a crash of the server may forget: its commit waits for no disk.
+
+    For claims, which are simply made again. Inside another transaction nothing is forgotten but with that.
+    """
+    is_all = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_all:
+            rows("SET LOCAL synchronous_commit = off", {})
+        yield
+
+
 def in_transaction(effect: Callable[[], T]) -> T:
     """Run `effect` in a transaction, and again if the database made it the victim of a deadlock.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
 from django.utils import timezone
 
 from billing import ledger
@@ -96,10 +95,7 @@ def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
 
     `by`: the task's id; `anyway`: also if its job is being cancelled, and whoever is at it.
     """
-    is_all = not connection.in_atomic_block
-    with transaction.atomic():
-        if is_all:
-            sql.rows("SET LOCAL synchronous_commit = off", {})
+    with sql.forgettable():
         lease = settings.TRACKLY_SLICE_LEASE
         taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease, "by": by})
     if not taken:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
 
 from trackly import sql
 
@@ -53,11 +52,8 @@ def claim(now: datetime, *, most: int = MOST_IN_FLIGHT) -> list[list[int]]:
     What a worker began and never finished comes first, in sets that grow smaller with each attempt, until
     who kills the worker stands alone.
     """
-    is_all = not connection.in_atomic_block
     before = now - timedelta(seconds=settings.TRACKLY_ADVANCE_LEASE)
-    with transaction.atomic():
-        if is_all:  # a claim that a crash of the server forgets is simply made again
-            sql.rows("SET LOCAL synchronous_commit = off", {})
+    with sql.forgettable():
         again = sql.rows(_RECLAIM, {"now": now, "before": before, "most": most})
         if again:
             logger.warning("claimed_again", enrollments=len(again))

@@ -118,16 +118,16 @@ def send(now: datetime) -> int:
 
     None of a set did if the gateway was not even asked: then it is of no use to go on at once.
     """
-    taken: list[Mapping[str, Any]] = []
 
-    def take() -> None:
-        taken[:] = sql.rows(_DUE, {"now": now, "most": _at_once()})
+    def take() -> list[tuple[Mapping[str, Any], Change]]:
+        taken = sql.rows(_DUE, {"now": now, "most": _at_once()})
         quiet = clock.quiet_hours()
-        _mark([_before_sending(row, now, quiet) for row in taken], now, MessageStatus.QUEUED)
+        changes = [_before_sending(row, now, quiet) for row in taken]
+        _mark(changes, now, MessageStatus.QUEUED)
+        return list(zip(taken, changes, strict=True))
 
-    sql.in_transaction(take)
-    quiet = clock.quiet_hours()
-    to_send = [row for row in taken if _before_sending(row, now, quiet).status is MessageStatus.SENDING]
+    taken = sql.in_transaction(take)
+    to_send = [row for row, change in taken if change.status is MessageStatus.SENDING]
     unasked = _hand_over(to_send, now) if to_send else 0
     return len(taken) - unasked
 
