@@ -16,6 +16,7 @@ import environ
 import psycopg
 import pytest
 import pytest_django
+import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
@@ -113,6 +114,10 @@ class RunningStack:
         return found
 
 
+_free_redis = set(range(1, 16))
+"""Redis' numbered databases that no stack uses; 0 is this process's own."""
+
+
 class Launch(Protocol):
     """`with launch(name, VARIABLE="…") as stack`: the product, on a database of its own."""
 
@@ -140,7 +145,10 @@ def _run(
     before = dict(os.environ)
     # Of the same servers, but its own: another database, and another number in Redis.
     os.environ["DATABASE_URL"] = f"{url.rsplit('/', 1)[0]}/{name}"
-    os.environ["REDIS_URL"] = f"{servers.environment['REDIS_URL'].rsplit('/', 1)[0]}/{len(name)}"
+    number = _free_redis.pop()
+    os.environ["REDIS_URL"] = f"{servers.environment['REDIS_URL'].rsplit('/', 1)[0]}/{number}"
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as own:
+        own.flushdb()  # a test before left messages there
     with (folder / f"{name}.log").open("w") as log:
         stack = Stack(Home(folder / name), output=log)
         stopping = threading.Event()
@@ -163,6 +171,7 @@ def _run(
             stack.stop()
             os.environ.clear()
             os.environ.update(before)
+            _free_redis.add(number)
 
 
 @pytest.fixture(scope="session")
