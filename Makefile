@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up servers test kill fuzz format lint types audit lock clean
+.PHONY: help demo up restart servers test kill fuzz format lint types audit lock clean
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -12,6 +12,9 @@ demo: .venv/runtime.stamp ## the main job from nothing: start all, send the seed
 
 up: .venv/runtime.stamp ## the whole stack until Ctrl-C (PORT, TRACKLY_HOME, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m trackly.embedded up
+
+restart: .venv/runtime.stamp ## the code as it is now, in the running `make up`: no request refused, no batch held up
+	@$(BIN)/python -m trackly.embedded restart
 
 servers: .venv/runtime.stamp ## PostgreSQL, Redis and the stub alone, for `manage.py runserver` and `celery -A trackly worker`
 	@exec $(BIN)/python -m trackly.embedded servers

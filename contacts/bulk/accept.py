@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from billing.gate import require_billable
 from contacts import payload
@@ -18,7 +19,13 @@ from trackly.api import json
 from trackly.api.body import nested_too_deeply
 from trackly.api.errors import ApiError
 
+logger = structlog.get_logger(__name__)
+
 MAX_CONTACTS = 1_000
+_UNKNOWN_END = (
+    "The database was lost while the batch was being accepted, and whether it was is not known."
+    " Send it again with the same Idempotency-Key, or look for it in GET /jobs."
+)
 
 Item = tuple[int, bytes]
 """A contact on its way: its index in the request's array, and its bytes as sent."""
@@ -131,15 +138,52 @@ def accept(
     if once is not None:
         job.idempotency_key, job.request_digest = once.key, once.digest
     try:
-        with transaction.atomic():
-            job.save(force_insert=True)
-            slices = BulkSlice.objects.bulk_create(
-                new_slice(job, sorted(items), Lane.INGEST)
-                for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
-            )
+        return job, _keep(job, batch)
     except IntegrityError as exc:
         # Of requests with one key that arrive at once, all but the first wait for it here, and then meet it.
         if once is None or not idempotency.is_taken(exc) or not (first := idempotency.find(account, once)):
             raise
         return first, []
-    return job, [made.pk for made in slices]
+
+
+def _keep(job: BulkJob, batch: Batch) -> list[int]:
+    """Commit the job and its slices; the slices' ids.
+
+    Where the connection breaks while it commits, nobody knows which way that went. A second try under the
+    same id waits for the first one's end, and meets the job if it was kept. Raises 500 if that fails too.
+    """
+    committing = False
+    try:
+        with transaction.atomic():
+            made = _insert(job, batch)
+            committing = True
+    except (OperationalError, InterfaceError) as exc:
+        if not committing:
+            raise
+        logger.warning("acceptance_interrupted", job=str(job.pk), exc_info=exc)
+        made = _keep_after_all(job, batch)
+    return made
+
+
+def _keep_after_all(job: BulkJob, batch: Batch) -> list[int]:
+    connection.close()
+    job._state.adding = True
+    try:
+        with transaction.atomic():
+            return _insert(job, batch)
+    except IntegrityError:
+        slices = list(BulkSlice.objects.filter(job=job).values_list("pk", flat=True))
+        if not slices:
+            raise  # another request has used the idempotency key
+        job.refresh_from_db()
+        return slices
+    except (OperationalError, InterfaceError) as exc:
+        raise ApiError(500, "internal_error", _UNKNOWN_END) from exc
+
+
+def _insert(job: BulkJob, batch: Batch) -> list[int]:
+    job.save(force_insert=True)
+    slices = BulkSlice.objects.bulk_create(
+        new_slice(job, sorted(items), Lane.INGEST) for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
+    )
+    return [made.pk for made in slices]

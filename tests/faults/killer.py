@@ -2,10 +2,21 @@
 
 import random
 import threading
+from contextlib import suppress
 
 import psutil
 
 from tests.conftest import RunningStack
+from trackly.embedded.home import Home
+
+
+def processes(home: Home) -> set[psutil.Process]:
+    """What runs from a state directory, but for the servers."""
+    return {
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("TRACKLY_HOME") == str(home.path)
+    }
 
 
 class Killer(threading.Thread):
@@ -16,7 +27,7 @@ class Killer(threading.Thread):
 
     def __init__(self, stack: RunningStack, *, kills: int, seed: int, queues: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self._home = str(stack.stack.home.path)
+        self._home = stack.stack.home
         self._random = random.Random(seed)  # noqa: S311 - not a secret
         self._stop_asked = threading.Event()
         self._queues = set(queues)
@@ -35,13 +46,14 @@ class Killer(threading.Thread):
                 self.kills += 1
 
     def _victims(self) -> list[psutil.Process]:
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "environ"])
-            if "worker" in (command := process.info["cmdline"] or [])
-            and (not self._queues or any(self._queues.intersection(part.split(",")) for part in command))
-            and (process.info["environ"] or {}).get("TRACKLY_HOME") == self._home
-        ]
+        found = []
+        for process in processes(self._home):
+            with suppress(psutil.NoSuchProcess):
+                command = process.cmdline()
+                queues = {queue for part in command for queue in part.split(",")}
+                if "worker" in command and (not self._queues or self._queues & queues):
+                    found.append(process)
+        return found
 
     def stop(self) -> None:
         self._stop_asked.set()
