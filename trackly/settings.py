@@ -307,6 +307,11 @@ DATABASES["default"].update(
     OPTIONS={
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
+        # A server that has vanished without a word is noticed within half a minute, not after two hours.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
         "pool": {"min_size": 0, "max_size": env.int("TRACKLY_DB_POOL", default=16), "timeout": 5},
     },
 )
