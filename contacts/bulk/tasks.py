@@ -8,19 +8,38 @@ from uuid import UUID
 
 import structlog
 from celery import Task, chord, shared_task
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from billing import usage
 from contacts import tally
-from contacts.bulk import incidents, recover
+from contacts.bulk import incidents, recover, turns
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
-from contacts.bulk.models import IncidentKind, Lane
+from contacts.bulk.models import BulkJob, IncidentKind, Lane
 from trackly import sql
 from trackly.outbound import backoff
 from trackly.redis import client
 
 logger = structlog.get_logger(__name__)
+
+
+def send(job: BulkJob, slice_ids: Sequence[int]) -> None:
+    """Send what was accepted, or, where its account has enough jobs under way, what has its turn now."""
+    if job.sent_at is not None:
+        fan_out(job.pk, slice_ids, Lane.INGEST)
+    else:
+        send_next(job.account_id)
+
+
+def send_next(account_id: int) -> None:
+    """Send the account's next jobs, if there is room for any. Raises nothing: the sweep does it too."""
+    try:
+        taken = turns.take(account_id)
+    except DatabaseError as exc:
+        logger.warning("next_not_sent", account=account_id, exc_info=exc)
+        return
+    for job_id, slice_ids in taken.items():
+        fan_out(job_id, slice_ids, Lane.INGEST)
 
 
 def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
@@ -74,7 +93,13 @@ def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
 @shared_task(ignore_result=True)
 def settle(job_id: str) -> None:
     """The chord's body: the summary. Too early (slices were put off, or sent twice) it does nothing."""
-    settling.settle(UUID(job_id))
+    _settle(UUID(job_id))
+
+
+def _settle(job_id: UUID) -> None:
+    account_id = settling.settle(job_id)
+    if account_id is not None:
+        send_next(account_id)
 
 
 @shared_task(ignore_result=True)
@@ -92,9 +117,11 @@ def sweep() -> None:
         for job_id in recover.orphans():
             incidents.note(IncidentKind.SETTLED, job=job_id, count=1)
             try:
-                settling.settle(job_id)
+                _settle(job_id)
             except Exception as exc:
                 logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
+        for account_id in turns.waiting():
+            send_next(account_id)
         tally.add_up()
         usage.add_up()
         incidents.forget()

@@ -28,7 +28,8 @@ def accepted(seconds_ago: float, *, sent_seconds_ago: float | None = None) -> tu
     job, [slice_id] = accept(account, read_batch({"contacts": b"[1]"}))
     now = timezone.now()
     sent = seconds_ago if sent_seconds_ago is None else sent_seconds_ago
-    BulkJob.objects.filter(pk=job.pk).update(created_at=now - timedelta(seconds=seconds_ago))
+    then = now - timedelta(seconds=seconds_ago)
+    BulkJob.objects.filter(pk=job.pk).update(created_at=then, sent_at=then)
     BulkSlice.objects.filter(pk=slice_id).update(sent_at=now - timedelta(seconds=sent))
     return job, slice_id
 
@@ -85,7 +86,7 @@ def test_a_job_that_can_not_be_settled_keeps_no_other_from_it(monkeypatch: pytes
         processing.process(slice_id)
     broken = recover.orphans()[0]
 
-    def failing(job_id: UUID) -> bool:
+    def failing(job_id: UUID) -> int | None:
         if job_id == broken:
             raise ValueError("broken")
         return settle(job_id)
