@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up restart servers test kill fuzz format lint types audit lock clean
+.PHONY: help demo up restart servers test bench kill fuzz format lint types audit lock clean
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -27,6 +27,9 @@ kill: .venv/dev.stamp ## processes killed before every single line that they run
 
 fuzz: .venv/dev.stamp ## schemathesis, at length
 	@SCHEMATHESIS_CASES=200 $(BIN)/python -m pytest tests/contract/test_description.py
+
+bench: .venv/dev.stamp ## measure, 40 minutes; ONLY="latency fair" for some of it, SCALE=0.1 for a tenth (tests/benchmarks)
+	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 format: .venv/dev.stamp ## let ruff write
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

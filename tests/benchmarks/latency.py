@@ -1,0 +1,106 @@
+"""Latency of an idle machine: one client, one request after the other.
+
+`python -m tests.benchmarks.latency` prints milliseconds, from the request's first byte to the answer's last:
+
+- 1,000 contacts with `respond-async`: the 202, by which they are durable. The next is sent once the job has
+  ended.
+- the seeds' batch (3 contacts, one of which fails; each time with new numbers), waiting for its summary.
+- 1,000 contacts, two thirds of them new, a third enrolling, waiting.
+
+The journeys' workers work, as they would.
+"""
+
+import json
+import time
+
+from tests.benchmarks.common import (
+    ASYNC,
+    BATCH,
+    BULK,
+    LIST,
+    Client,
+    Running,
+    body,
+    heading,
+    know,
+    number,
+    percentile,
+    running,
+    scaled,
+    table,
+)
+
+ACCEPTED, SMALL, LARGE = 200, 400, 100
+"""Requests of each kind."""
+
+
+def seeds(n: int) -> bytes:
+    """The seeds' batch with the numbers n and n + 1, and one that is none."""
+    contacts = [
+        {
+            "phone_number": number(n),
+            "list_number": LIST,
+            "use_journeys": True,
+            "custom_fields": {"first_name": "Jane"},
+        },
+        {"phone_number": number(n + 1), "list_number": LIST, "custom_fields": {"first_name": "John"}},
+        {
+            "phone_number": "+13105",
+            "list_number": LIST,
+            "signup_date": "2025-03-10T08:00:00Z",
+            "ip_address": "198.51.100.17",
+        },
+    ]
+    return json.dumps({"contacts": contacts}).encode()
+
+
+def waiting(client: Client, content: bytes, successes: int) -> float:
+    began = time.perf_counter()
+    status, answer = client.post(BULK, content)
+    seconds = time.perf_counter() - began
+    assert status == 200, answer
+    assert json.loads(answer)["success_count"] == successes, answer
+    return seconds
+
+
+def accepting(run: Running, client: Client, content: bytes) -> float:
+    began = time.perf_counter()
+    status, answer = client.post(BULK, content, prefer=ASYNC)
+    seconds = time.perf_counter() - began
+    assert status == 202, answer
+    run.until(lambda: run.value("SELECT count(*) FROM bulk_bulkjob WHERE completed_at IS NULL") == 0)
+    return seconds
+
+
+def main() -> None:
+    heading(__doc__)
+    with running() as run:
+        large, accepted, small = scaled(LARGE, 5), scaled(ACCEPTED, 5), scaled(SMALL, 5)
+        other = run.new_account("Elsewhere", "+18005550000")
+        first = (large + accepted + 20) * BATCH
+        know(run, other, 0, first)
+        client = Client(run.port, run.account)
+        for n in range(10):  # every process has begun to work
+            accepting(run, client, body(n * BATCH))
+            waiting(client, body((10 + n) * BATCH), BATCH)
+        found = {
+            f"accept {BATCH:,} contacts (202)": [
+                accepting(run, client, body((20 + n) * BATCH)) for n in range(accepted)
+            ],
+            "3 contacts, waiting": [waiting(client, seeds(first + 2 * n), 2) for n in range(small)],
+            f"{BATCH:,} contacts, waiting": [
+                waiting(client, body((20 + accepted + n) * BATCH), BATCH) for n in range(large)
+            ],
+        }
+        client.close()
+    table(
+        ("milliseconds", "requests", "p50", "p95", "p99", "longest"),
+        (
+            (what, len(seconds), *(f"{1000 * percentile(seconds, p):.1f}" for p in (50, 95, 99, 100)))
+            for what, seconds in found.items()
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()
