@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from contacts.bulk import waiting
@@ -19,6 +20,11 @@ from trackly.api import json
 logger = structlog.get_logger(__name__)
 
 _COUNTS = ("success_count", "error_count", "contacts_created", "list_contacts_created", "journeys_enrolled")
+
+
+def may_end(job_id: UUID) -> bool:
+    """Whether every contact has been processed, so that to settle the job is worth a try."""
+    return BulkJob.objects.filter(pk=job_id, processed=F("total"), completed_at=None).exists()
 
 
 def settle(job_id: UUID) -> int | None:

@@ -43,9 +43,9 @@ def send_next(account_id: int) -> None:
 
 
 def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
-    """Send the slices as a chord whose body settles the job. Raises nothing.
+    """Send the slices as a chord whose body settles the job; one alone needs none, its end is the job's.
 
-    Where the broker is away nothing is sent and nothing is lost: the sweep will send them.
+    Raises nothing. Where the broker is away nothing is sent and nothing is lost: the sweep will send them.
     """
     if not slice_ids:
         return
@@ -54,7 +54,10 @@ def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
     header = [process_slice.si(str(job_id), slice_id).set(queue=str(lane)) for slice_id in slice_ids]
     try:
         client().ping()  # a Redis that has frozen is found out in two seconds here, in thirteen by a chord
-        chord(header)(settle.si(str(job_id)))
+        if len(header) == 1:
+            header[0].apply_async()
+        else:
+            chord(header)(settle.si(str(job_id)))
     except Exception as exc:
         _broker.has_failed()
         logger.warning("not_sent", job=str(job_id), slices=len(slice_ids), exc_info=exc)
@@ -80,7 +83,10 @@ _broker = _Broker()
 # A task whose worker was killed comes back after a second, not after Celery's three minutes.
 @shared_task(bind=True, max_retries=None, default_retry_delay=1)
 def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
-    """A member of the chord: one slice. Tried again until it succeeds or is given up."""
+    """A member of the chord: one slice. Tried again until it succeeds or is given up.
+
+    The one that moves the job's last contact settles it at once, without waiting for the chord's body.
+    """
     try:
         made = processing.process(slice_id, by=self.request.id or "")
     except Exception as exc:
@@ -88,6 +94,8 @@ def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
         raise self.retry(exc=exc, countdown=backoff(self.request.retries + 1)) from exc
     for lane, slice_ids in processing.by_lane(made).items():
         fan_out(UUID(job_id), slice_ids, lane)
+    if not made and settling.may_end(UUID(job_id)):
+        _settle(UUID(job_id))
 
 
 @shared_task(ignore_result=True)

@@ -99,18 +99,21 @@ def test_a_job_that_can_not_be_settled_keeps_no_other_from_it(monkeypatch: pytes
     assert {first.pk, second.pk} == {broken, *statuses}
 
 
-def test_without_a_broker_acceptance_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("slices", "sends"), [(1, "Signature.apply_async"), (2, "_chord.__call__")])
+def test_without_a_broker_acceptance_goes_on(
+    monkeypatch: pytest.MonkeyPatch, slices: int, sends: str
+) -> None:
     tried: list[object] = []
 
     def away(*arguments: object) -> None:
         tried.append(arguments)
         raise BrokerError("connection refused")
 
-    monkeypatch.setattr("celery.canvas._chord.__call__", away)
+    monkeypatch.setattr(f"celery.canvas.{sends}", away)
     monkeypatch.setattr(tasks, "_broker", tasks._Broker())
     job, slice_id = accepted(0)
     for _ in range(3):  # it is not asked again at once
-        tasks.fan_out(job.pk, [slice_id], Lane.INGEST)
+        tasks.fan_out(job.pk, [slice_id] * slices, Lane.INGEST)
     assert len(tried) == 1
     assert BulkSlice.objects.get().status == "pending"
 
@@ -123,3 +126,15 @@ def test_settling_a_job_that_is_gone_or_has_ended_changes_nothing() -> None:
     tasks.settle(str(job.pk))
     tasks.settle(str(uuid4()))
     assert BulkJob.objects.values().get() == before
+
+
+def test_the_last_slice_of_a_job_settles_it(settings: Any) -> None:
+    settings.TRACKLY_SLICE_SIZE = 1
+    account, _ = new_account()
+    job, [first, second] = accept(account, read_batch({"contacts": b"[1, 2]"}))
+    tasks.process_slice(str(job.pk), first)
+    job.refresh_from_db()
+    assert (job.status, job.processed) == ("processing", 1)
+    tasks.process_slice(str(job.pk), second)
+    job.refresh_from_db()
+    assert (job.status, job.processed) == ("completed", 2)
