@@ -234,7 +234,7 @@ def stub(settings: Any) -> Iterator[Stub]:
         setattr(settings, name, f"http://127.0.0.1:{server.server_port}")
     settings.TRACKLY_LOOKUP_TIMEOUT = 0.3
     forget()  # what others have learned of the providers
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # how soon it sees that it is to end
     thread.start()
     yield server
     forget()
