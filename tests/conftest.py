@@ -5,7 +5,8 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -28,13 +29,29 @@ from trackly.embedded.stack import Stack
 from trackly.outbound.calling import forget
 from trackly.sandbox.server import Stub
 
+_logs: dict[str, Path] = {}
+"""What the servers and stacks say that run, or that did not start."""
+_TAIL = 60
+"""Lines of each of them that are shown where a test fails."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for name, log in _logs.items():
+            tail = deque(log.read_text(errors="replace").splitlines(), _TAIL)
+            report.sections.append((f"The end of {name}'s log", "\n".join(tail)))
+    return report
+
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Stack]:
     """PostgreSQL and Redis, in a state directory that later runs use again."""
     home = Home(settings.TRACKLY_HOME / "servers")
     home.path.mkdir(parents=True, exist_ok=True)
-    with (home.path / "servers.log").open("w") as log:
+    _logs["servers"] = home.path / "servers.log"
+    with _logs["servers"].open("w") as log:
         stack = Stack(home, durable=False, output=log)
         try:
             stack.start_servers()
@@ -44,6 +61,7 @@ def servers() -> Iterator[Stack]:
             yield stack
         finally:
             stack.stop()
+    del _logs["servers"]
 
 
 @pytest.fixture(scope="session")
@@ -149,7 +167,8 @@ def _run(
     os.environ["REDIS_URL"] = f"{servers.environment['REDIS_URL'].rsplit('/', 1)[0]}/{number}"
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as own:
         own.flushdb()  # a test before left messages there
-    with (folder / f"{name}.log").open("w") as log:
+    _logs[name] = folder / f"{name}.log"
+    with _logs[name].open("w") as log:
         stack = Stack(Home(folder / name), output=log)
         stopping = threading.Event()
         watcher = threading.Thread(target=stack.supervisor.watch, args=(stopping,))
@@ -160,7 +179,7 @@ def _run(
             port = free_port()
             stack.start_product(port)
             watcher.start()
-            running = RunningStack(stack, port, folder / f"{name}.log", blocker)
+            running = RunningStack(stack, port, _logs[name], blocker)
             yield running
             for client in running.clients:
                 client.close()
@@ -172,6 +191,7 @@ def _run(
             os.environ.clear()
             os.environ.update(before)
             _free_redis.add(number)
+    del _logs[name]
 
 
 @pytest.fixture(scope="session")
