@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,7 @@ TABLE: list[tuple[str, ...]] = [
 ]
 
 
+@cache
 def sentences() -> list[str]:
     """The contract's sentences: a table's row is one; in running text each ends with a full stop."""
     text = CONTRACT.read_text().split("\n## ", 1)[1]
@@ -291,6 +293,7 @@ def sentences() -> list[str]:
     return found[1:]  # behind the first heading
 
 
+@cache
 def known_tests() -> set[str]:
     """All tests, as `folder/file.py::name`."""
     return {
