@@ -888,6 +888,7 @@ def test_senders_at_once_send_each_message_once(world: World, monkeypatch: pytes
     assert [world.taken(message) for message in messages] == [[message.gateway_id] for message in messages]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_whatever_goes_wrong_every_message_is_taken_exactly_once(world: World) -> None:
     world.stub.faults.shares, world.stub.faults.retry_after = dict.fromkeys(KINDS, 1 / 18), 0
     members = [world.member() for _ in range(80)]
