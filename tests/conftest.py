@@ -65,8 +65,28 @@ def servers() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(servers: Stack) -> None:
+def template(servers: Stack) -> str:
+    """The name of a database that is migrated and empty: others are copies of it."""
+    name = "template_of_tests"
+    url = _create_database(servers, name)
+    servers.manage("migrate", "--verbosity", "0", environment={"DATABASE_URL": url})
+    return name
+
+
+def _create_database(servers: Stack, name: str, template: str = "template1") -> str:
+    """Make a copy of the template, in the place of what was called so before; its URL."""
+    url = servers.environment["DATABASE_URL"]
+    drop, create = "DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {} TEMPLATE {}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(drop).format(sql.Identifier(name)))
+        connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(template)))
+    return f"{url.rsplit('/', 1)[0]}/{name}"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(servers: Stack, template: str) -> None:
     connections.settings["default"].update(_place(servers))
+    connections.settings["default"]["TEST"]["TEMPLATE"] = template
 
 
 def _place(stack: Stack) -> dict[str, Any]:
@@ -144,25 +164,30 @@ class Launch(Protocol):
 
 @pytest.fixture(scope="session")
 def launch(
-    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
+    servers: Stack,
+    template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: pytest_django.DjangoDbBlocker,
 ) -> Launch:
     @contextmanager
     def run(name: str, **variables: str) -> Iterator[RunningStack]:
-        yield from _run(servers, tmp_path_factory.mktemp(name), name, django_db_blocker, **variables)
+        url = _create_database(servers, name, template)
+        yield from _run(servers, url, tmp_path_factory.mktemp(name), name, django_db_blocker, **variables)
 
     return run
 
 
 def _run(
-    servers: Stack, folder: Path, name: str, blocker: pytest_django.DjangoDbBlocker, **variables: str
+    servers: Stack,
+    url: str,
+    folder: Path,
+    name: str,
+    blocker: pytest_django.DjangoDbBlocker,
+    **variables: str,
 ) -> Iterator[RunningStack]:
-    url = servers.environment["DATABASE_URL"]
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
     before = dict(os.environ)
     # Of the same servers, but its own: another database, and another number in Redis.
-    os.environ["DATABASE_URL"] = f"{url.rsplit('/', 1)[0]}/{name}"
+    os.environ["DATABASE_URL"] = url
     number = _free_redis.pop()
     os.environ["REDIS_URL"] = f"{servers.environment['REDIS_URL'].rsplit('/', 1)[0]}/{number}"
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as own:
