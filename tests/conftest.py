@@ -4,6 +4,7 @@ import io
 import json
 import os
 import secrets
+import signal
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -26,6 +27,7 @@ from psycopg import sql
 from tests.support import LIST, Api
 from trackly.embedded.home import Home, free_port
 from trackly.embedded.stack import Stack
+from trackly.embedded.supervisor import end_group
 from trackly.outbound.calling import forget
 from trackly.sandbox.server import Stub
 
@@ -212,6 +214,8 @@ def _run(
             stopping.set()
             if watcher.ident:
                 watcher.join()
+            for started in stack.supervisor._running:  # to end by itself would take it seconds
+                end_group(started.process.pid, signal.SIGKILL)
             stack.stop()
             os.environ.clear()
             os.environ.update(before)
