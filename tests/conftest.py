@@ -204,7 +204,7 @@ def _run(
             stub = stack.environment["TRACKLY_SANDBOX_URL"]
             stack.environment |= {name: value.format(stub=stub) for name, value in variables.items()}
             port = free_port()
-            stack.start_product(port)
+            stack.start_product(port, timeout=600)
             watcher.start()
             running = RunningStack(stack, port, _logs[name], blocker)
             yield running
@@ -223,19 +223,21 @@ def _run(
     del _logs[name]
 
 
+_TWO_TRIES = {"TRACKLY_LOOKUP_TIMEOUT": "3", "TRACKLY_LOOKUP_TRIES": "2"}
+"""What the stub never answers costs six seconds; what it answers after two seconds is in time."""
+
+
 @pytest.fixture(scope="session")
 def stack(launch: Launch) -> Iterator[RunningStack]:
     """The product as `make up` runs it, but that messages leave at any time of day."""
-    with launch("e2e", TRACKLY_LOOKUP_TIMEOUT="2.5", TRACKLY_QUIET_HOURS="") as running:
+    with launch("e2e", **_TWO_TRIES, TRACKLY_QUIET_HOURS="") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def literal_stack(launch: Launch) -> Iterator[RunningStack]:
     """The same with one contact a task: the literal shape."""
-    with launch(
-        "literal_e2e", TRACKLY_LOOKUP_TIMEOUT="2.5", TRACKLY_SLICE_SIZE="1", TRACKLY_LIVE_SLICE_SIZE="1"
-    ) as running:
+    with launch("literal_e2e", **_TWO_TRIES, TRACKLY_SLICE_SIZE="1", TRACKLY_LIVE_SLICE_SIZE="1") as running:
         yield running
 
 
