@@ -14,11 +14,21 @@ from django.test.utils import CaptureQueriesContext
 
 from contacts.models import SendingList
 from journeys.models import Journey
-from tests.client import LIST, Api
+from tests.client import LIST, Api, eventually
 from trackly import sql
 from trackly.accounts.models import Account
 
-__all__ = ["LIST", "Api", "contact", "joins", "new_account", "new_journey", "new_number", "new_numbers"]
+__all__ = [
+    "LIST",
+    "Api",
+    "contact",
+    "eventually",
+    "joins",
+    "new_account",
+    "new_journey",
+    "new_number",
+    "new_numbers",
+]
 EXAMPLES = json.loads((settings.BASE_DIR / "trackly/api/examples.json").read_text())
 
 # Contacts are global and tests share databases, so no number is used twice. 415-2xx and up are valid numbers.
