@@ -14,7 +14,7 @@ from django.urls.resolvers import URLPattern, URLResolver
 from tests.conftest import RunningStack
 from tests.support import EXAMPLES
 
-CASES = int(os.environ.get("SCHEMATHESIS_CASES", "15"))
+CASES = int(os.environ.get("SCHEMATHESIS_CASES", "5"))
 """Generated requests of each operation and phase; `make fuzz` asks for many more."""
 
 
