@@ -15,8 +15,8 @@ BATCHES, SIZE = 100, 50
 
 @pytest.fixture
 def stack(launch: Launch) -> Iterator[RunningStack]:
-    """With the times of production, and slices enough that some are on their way."""
-    with launch("flushed", TRACKLY_SLICE_SIZE="10") as running:
+    """With slices enough that some are on their way, and a sweep that is quick to look for them."""
+    with launch("flushed", TRACKLY_SLICE_SIZE="10", TRACKLY_SWEEP_AFTER="3") as running:
         yield running
 
 
