@@ -283,7 +283,8 @@ def stub(settings: Any) -> Iterator[Stub]:
         "STRIPE_URL",
     ):
         setattr(settings, name, f"http://127.0.0.1:{server.server_port}")
-    settings.TRACKLY_LOOKUP_TIMEOUT = 20  # so that a slow machine answers in time, too
+    # So that a slow machine answers in time, too.
+    settings.TRACKLY_LOOKUP_TIMEOUT = settings.TRACKLY_MESSAGE_TIMEOUT = 20
     forget()  # what others have learned of the providers
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # how soon it sees that it is to end
     thread.start()
@@ -297,4 +298,4 @@ def stub(settings: Any) -> Iterator[Stub]:
 @pytest.fixture
 def hasty(stub: Stub, settings: Any) -> None:
     """For tests in which the stub does not answer: nobody waits long for it."""
-    settings.TRACKLY_LOOKUP_TIMEOUT = 0.5
+    settings.TRACKLY_LOOKUP_TIMEOUT = settings.TRACKLY_MESSAGE_TIMEOUT = 0.5
