@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.benchmarks.common import (
     BATCH,
@@ -73,23 +74,22 @@ def under_load(
     run: Running, other: Account, numbers: Numbers, backlog: int, found: dict[int, list[float]]
 ) -> float:
     """A round; the backlog's account's contacts per second."""
-    before = run.value("SELECT count(*) FROM bulk_bulkjob WHERE account_id = %s", run.account.id)
+    before = run.ended()
     contents = bodies(backlog * BATCH, numbers.take(backlog * BATCH))
     began = time.perf_counter()
     send(run.port, run.account, contents)
     over = threading.Event()
-
-    def work(size: int) -> None:
-        found[size] += ask(run, other, size, numbers, lambda: not over.is_set())
-
-    threads = [threading.Thread(target=work, args=(size,)) for size in SIZES]
-    for thread in threads:
-        thread.start()
-    run.until_ended(before + backlog)
-    seconds = time.perf_counter() - began
-    over.set()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(SIZES)) as pool:
+        asking = {
+            size: pool.submit(ask, run, other, size, numbers, lambda: not over.is_set()) for size in SIZES
+        }
+        try:
+            run.until_ended(before + backlog)
+            seconds = time.perf_counter() - began
+        finally:
+            over.set()
+    for size, waits in asking.items():
+        found[size] += waits.result()
     return backlog * BATCH / seconds
 
 

@@ -107,24 +107,24 @@ def fill(run: Running, count: int) -> float:
 
 def side_by_side(empty: Running, full: Running) -> None:
     """The first table."""
-    batches = scaled(BATCHES, 4)
+    batches = scaled(BATCHES, 2)
     found: dict[str, list[tuple[float, float]]] = {"empty": [], "full": []}
     count = scaled(MEMBERSHIPS, 10_000)
     seconds = fill(full, count)
-    for run in (empty, full):
-        other = run.new_account("Elsewhere", "+18005550000")
-        know(run, other, 0, (ROUNDS * batches + 4) * BATCH)
-        ingest(run, bodies(4 * BATCH, ROUNDS * batches * BATCH))  # every process has begun to work
+    others = {run: run.new_account("Elsewhere", "+18005550000") for run in (empty, full)}
+    know(full, others[full], 0, (ROUNDS + 1) * batches * BATCH)
+    for run in (empty, full):  # every process has begun to work
+        ingest(run, bodies(4 * BATCH, ROUNDS * batches * BATCH))
     for turn in range(ROUNDS):
         contents = bodies(batches * BATCH, turn * batches * BATCH)
+        empty.empty()
+        know(empty, others[empty], turn * batches * BATCH, batches * BATCH)
         for name, run in (("empty", empty), ("full", full)):
-            before = run.value("SELECT count(*) FROM bulk_bulkjob WHERE account_id = %s", run.account.id)
             run.settle_down()
             used = sum(cpu_seconds(run.stack).values())
-            took = ingest(run, contents, jobs_before=before)
-            found[name].append(
-                (took / batches * 1e3, (sum(cpu_seconds(run.stack).values()) - used) / batches * 1e3)
-            )
+            took = ingest(run, contents)
+            used = sum(cpu_seconds(run.stack).values()) - used
+            found[name].append((took / batches * 1e3, used / batches * 1e3))
     ratios = [
         median(there[part] / here[part] for here, there in zip(found["empty"], found["full"], strict=True))
         for part in (0, 1)
@@ -155,7 +155,7 @@ def stream(run: Running) -> None:
             rows.append((f"{sent:,}", *(f"{mib:.0f}" for mib in memory)))
         if sent + portion > count:
             break
-        ingest(run, bodies(portion, sent), jobs_before=sent // BATCH)
+        ingest(run, bodies(portion, sent))
         sent += portion
     seconds = time.perf_counter() - began
     table(("contacts so far", *(f"worker {n + 1}, MiB" for n in range(len(processes)))), rows)

@@ -30,7 +30,7 @@ from tests.benchmarks.common import (
     table,
 )
 
-ACCEPTED, SMALL, LARGE = 200, 400, 100
+ACCEPTED, SMALL, LARGE, WARM = 200, 400, 100, 10
 """Requests of each kind."""
 
 
@@ -75,22 +75,20 @@ def accepting(run: Running, client: Client, content: bytes) -> float:
 def main() -> None:
     heading(__doc__)
     with running() as run:
-        large, accepted, small = scaled(LARGE, 5), scaled(ACCEPTED, 5), scaled(SMALL, 5)
+        accepted, small, large = (scaled(size, 5) for size in (ACCEPTED, SMALL, LARGE))
         other = run.new_account("Elsewhere", "+18005550000")
-        first = (large + accepted + 20) * BATCH
+        first = (2 * scaled(WARM) + accepted + large) * BATCH
         know(run, other, 0, first)
-        client = Client(run.port, run.account)
-        for n in range(10):  # every process has begun to work
-            accepting(run, client, body(n * BATCH))
-            waiting(client, body((10 + n) * BATCH), BATCH)
+        client, batches = Client(run.port, run.account), (body(n) for n in range(0, first, BATCH))
+        for _ in range(scaled(WARM)):  # every process has begun to work
+            accepting(run, client, next(batches))
+            waiting(client, next(batches), BATCH)
         found = {
             f"accept {BATCH:,} contacts (202)": [
-                accepting(run, client, body((20 + n) * BATCH)) for n in range(accepted)
+                accepting(run, client, next(batches)) for _ in range(accepted)
             ],
             "3 contacts, waiting": [waiting(client, seeds(first + 2 * n), 2) for n in range(small)],
-            f"{BATCH:,} contacts, waiting": [
-                waiting(client, body((20 + accepted + n) * BATCH), BATCH) for n in range(large)
-            ],
+            f"{BATCH:,} contacts, waiting": [waiting(client, next(batches), BATCH) for _ in range(large)],
         }
         client.close()
     table(

@@ -65,7 +65,7 @@ def measure(workers: int, batches: int) -> tuple[float, dict[str, float]]:
 
 def main() -> None:
     heading(__doc__)
-    found = {workers: measure(workers, scaled(BATCHES, 4)) for workers in WORKERS}
+    found = {workers: measure(workers, scaled(BATCHES, 2)) for workers in WORKERS}
     alone = found[WORKERS[0]][0]
     table(
         ("workers", "contacts/s", "x 1 worker", *(f"{name}, s" for name in COMPONENTS), "all, s"),
