@@ -1,12 +1,14 @@
-"""Statements on contacts, set by set: insert, lock, verify. Call them in a transaction.
+"""Statements on contacts, set by set: look up, insert, lock, verify. Call them in a transaction.
 
 Everybody inserts and locks contacts in the order of their numbers, so that two who want the same ones wait
 for each other instead of deadlocking.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from contacts.carriers.facts import Facts
+from contacts.models import LineType
 from trackly import sql
 from trackly.api import json
 
@@ -33,6 +35,12 @@ ORDER BY phone_number
 FOR NO KEY UPDATE
 """
 
+_KNOWN = """
+SELECT id, phone_number, carrier, line_type, time_zone, can_receive,
+       verified_at IS NOT NULL AND verified_at > %(good_since)s AS is_fresh
+FROM contacts_contact WHERE phone_number = ANY(%(numbers)s)
+"""
+
 _VERIFY = f"""
 UPDATE contacts_contact AS contact
 SET carrier = input.carrier, line_type = input.line_type, time_zone = input.time_zone,
@@ -40,6 +48,18 @@ SET carrier = input.carrier, line_type = input.line_type, time_zone = input.time
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_COLUMNS})
 WHERE contact.phone_number = input.phone_number
 """  # noqa: S608 - constants
+
+
+def known(phone_numbers: Iterable[str], good_since: datetime) -> tuple[dict[str, int], dict[str, Facts]]:
+    """The contacts of these numbers: their ids, and the facts that were verified after `good_since`."""
+    ids, facts = {}, {}
+    for row in sql.rows(_KNOWN, {"numbers": list(phone_numbers), "good_since": good_since}):
+        number = row["phone_number"]
+        ids[number] = row["id"]
+        if row["is_fresh"]:
+            line_type = LineType(row["line_type"])
+            facts[number] = Facts(line_type, row["can_receive"], row["carrier"], row["time_zone"])
+    return ids, facts
 
 
 def insert(facts: Mapping[str, Facts]) -> dict[str, int]:

@@ -24,7 +24,8 @@ _RUN_AGAIN = {"40001", "40P01"}
 def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run `statement`; the rows that it returns, by column name.
 
-    Raises django.db's errors, as a cursor of Django's would. Call it inside `transaction.atomic`.
+    Raises django.db's errors, as a cursor of Django's would. Outside of `transaction.atomic` it is committed
+    at once, as there.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(connection.connection, row_factory=dict_row) as cursor:

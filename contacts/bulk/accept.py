@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import msgspec
 import structlog
@@ -35,8 +37,8 @@ Item = tuple[int, bytes]
 class _Head(msgspec.Struct):
     """The two members that acceptance looks at; the rest is the worker's."""
 
-    phone_number: msgspec.Raw = msgspec.Raw()
-    use_validation: msgspec.Raw = msgspec.Raw()
+    phone_number: Any = None
+    use_validation: Any = None
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,19 @@ def look_over(items: list[Item]) -> Batch:
         key: object = item[0]  # what can't be read is nobody's twin
         try:
             head = _head(item[1])
-            asks = asks or bytes(head.use_validation) == b"true"
-            key = msgspec.json.decode(head.phone_number)
-            groups.setdefault(key if isinstance(key, str) else item[0], []).append(item)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             asks = asks or _asks_for_validation(item[1])
-            groups.setdefault(item[0], []).append(item)
+        else:
+            asks = asks or head.use_validation is True
+            key = head.phone_number if isinstance(head.phone_number, str) else key
+        groups.setdefault(key, []).append(item)
     return Batch(items=items, groups=list(groups.values()), asks_for_validation=asks)
 
 
 def phone_number_of(raw: bytes) -> str | None:
     """The number of a contact, if it is a text, by the little reading that acceptance does."""
     try:
-        number = msgspec.json.decode(_head(raw).phone_number)
+        number = _head(raw).phone_number
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return number if isinstance(number, str) else None
@@ -131,6 +133,8 @@ def _asks_for_validation(raw: bytes) -> bool:
 
 def cut(groups: Sequence[Sequence[Item]], size: int) -> list[list[Item]]:
     """Slices of about `size` contacts. A group is never cut: its contacts are applied in order, together."""
+    if 0 < sum(map(len, groups)) <= size:
+        return [list(chain.from_iterable(groups))]
     slices: list[list[Item]] = []
     for group in groups:
         if not slices or len(slices[-1]) + len(group) > size:

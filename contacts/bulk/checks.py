@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from billing import ledger, validation
 from billing.validation import Finding
-from contacts import carriers
+from contacts import carriers, rows
 from contacts.bulk.entries import Entry, alive
 from contacts.carriers import Facts
-from contacts.models import Contact, LineType
+from contacts.models import LineType
 from contacts.payload import Contact as Payload
 from contacts.payload import ContactError
 
@@ -42,12 +42,7 @@ def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Find
     found = Findings()
     numbers = {contact.phone_number: contact for _, contact in alive(entries)}
     good_since = timezone.now() - timedelta(days=settings.TRACKLY_CARRIER_TTL)
-    for row in Contact.objects.filter(phone_number__in=list(numbers)):
-        found.known_ids[row.phone_number] = row.pk
-        if row.verified_at is not None and row.verified_at > good_since:
-            found.facts[row.phone_number] = Facts(
-                LineType(row.line_type), row.can_receive, row.carrier, row.time_zone
-            )
+    found.known_ids, found.facts = rows.known(numbers, good_since)
     unknown = numbers.keys() - found.facts.keys()
     slow = {number for number in unknown if carriers.needs_network(number)}
     for phone_number in unknown - slow:

@@ -50,6 +50,24 @@ class Entry:
     validation: dict[str, Any] | None = None
     """What paid validation said, in the contract's words, where it was asked for and answered."""
 
+    def copy(self) -> "Entry":
+        """One more like it, that shares nothing which changes."""
+        return Entry(
+            self.index,
+            self.raw,
+            self.phone_as_sent,
+            self.contact,
+            self.list_number,
+            self.use_journeys,
+            self.list_id,
+            self.error,
+            self.outcome,
+            self.contact_id,
+            self.list_contact_id,
+            self.enrolled,
+            self.validation,
+        )
+
     def error_entry(self) -> dict[str, Any]:
         """The entry of `errors` (contract, "What one contact can fail with")."""
         error = self.error or ContactError("internal_error", "The contact could not be processed")

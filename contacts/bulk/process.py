@@ -1,7 +1,6 @@
 """A slice, from its payload to its rows. May run any number of times, also at once; takes effect once."""
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -244,7 +243,7 @@ def _take_effect(
     taken: Claim, entries: Sequence[Entry], later: Sequence[Entry], found: Findings
 ) -> list[int]:
     """Everything that the slice does, in the caller's transaction; the ids of the slices made of `later`."""
-    entries = [copy(entry) for entry in entries]  # may be called again after a rollback
+    entries = [entry.copy() for entry in entries]  # may be called again after a rollback
     charged = ledger.record(taken.account_id, found.new_validations)
     known = {**found.validations, **found.new_validations}
     # Somebody else paid for these meanwhile; what is stored counts, not what we were told.

@@ -8,7 +8,6 @@ that is lost, the sweep finds who waits although there is room.
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 
 from trackly import sql
 
@@ -43,14 +42,12 @@ def take(account_id: int) -> dict[UUID, list[int]]:
     what the other did.
     """
     found: dict[UUID, list[int]] = {}
-    with transaction.atomic():
-        where = {"account": account_id, "limit": settings.TRACKLY_JOBS_IN_FLIGHT}
-        for row in sql.rows(_TAKE, where):
-            found.setdefault(row["job_id"], []).append(row["id"])
+    where = {"account": account_id, "limit": settings.TRACKLY_JOBS_IN_FLIGHT}
+    for row in sql.rows(_TAKE, where):
+        found.setdefault(row["job_id"], []).append(row["id"])
     return found
 
 
 def waiting() -> list[int]:
     """Accounts with jobs whose turn has not come."""
-    with transaction.atomic():
-        return [row["account_id"] for row in sql.rows(_HELD_UP, {})]
+    return [row["account_id"] for row in sql.rows(_HELD_UP, {})]
