@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up servers test bench kill fuzz format lint types audit lock clean
+.PHONY: help demo up restart servers test bench storm kill fuzz format lint types audit lock clean
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -13,11 +13,17 @@ demo: .venv/runtime.stamp ## the main job from nothing: start all, send the seed
 up: .venv/runtime.stamp ## the whole stack until Ctrl-C (PORT, TRACKLY_HOME, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m trackly.embedded up
 
+restart: .venv/runtime.stamp ## the code as it is now, in the running `make up`: no request refused, no batch held up
+	@$(BIN)/python -m trackly.embedded restart
+
 servers: .venv/runtime.stamp ## PostgreSQL, Redis and the stub alone, for `manage.py runserver` and `celery -A trackly worker`
 	@exec $(BIN)/python -m trackly.embedded servers
 
 test: .venv/dev.stamp ## the whole test suite
 	@$(BIN)/python -m pytest
+
+storm: .venv/dev.stamp ## ten minutes of faults under load, then a reconciliation; STORM="--seed 7 --seconds 60 --no-sweep"
+	@$(BIN)/python -m tests.faults.storm $(STORM)
 
 kill: .venv/dev.stamp ## processes killed before every single line that they run
 	@KILL_STRIDE=1 $(BIN)/python -m pytest tests/billing/test_killed.py tests/billing/test_invoices.py

@@ -66,7 +66,7 @@ class Contact(models.Model):
     The carrier's facts are those of the last look-up that was answered; until then the number is unverified.
     """
 
-    phone_number = models.TextField(unique=True, db_collation="C", help_text="E.164")
+    phone_number = models.TextField(db_collation="C", help_text="E.164")
     carrier = models.CharField(max_length=200, blank=True)
     line_type = models.CharField(max_length=10, choices=LineType, default=LineType.UNKNOWN)
     time_zone = models.CharField(max_length=64, blank=True, help_text="IANA name")
@@ -77,6 +77,12 @@ class Contact(models.Model):
         null=True, blank=True, help_text="When a carrier look-up last answered; empty: unverified."
     )
     created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            # Not `unique=True`: Django would add an index for LIKE, and in C collation this one serves it.
+            models.UniqueConstraint(fields=["phone_number"], name="contact_phone_number"),
+        ]
 
     def __str__(self) -> str:
         return self.phone_number

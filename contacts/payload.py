@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import phonenumbers
 
 from contacts import phone
 from trackly.api import json
@@ -34,7 +33,7 @@ class Contact:
     """A contact whose shape is right. Whether its list exists and its number takes messages comes later."""
 
     phone_number: str
-    number: phonenumbers.PhoneNumber
+    number: phone.Number
     list_number: str
     use_journeys: bool
     skip_journey_if_exists: bool

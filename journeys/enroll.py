@@ -27,9 +27,10 @@ WHERE list.id = ANY(%(lists)s) AND journey.status = 'active'
 GROUP BY journey.id ORDER BY journey.id
 """
 
+# `+ 0`: by contact, as in contacts.bulk.write.
 _OTHER_LISTS = """
 SELECT contact_id, array_agg(sending_list_id) AS lists FROM contacts_listcontact
-WHERE contact_id = ANY(%(contacts)s) AND sending_list_id = ANY(%(lists)s) AND unsubscribed_at IS NULL
+WHERE contact_id = ANY(%(contacts)s) AND sending_list_id + 0 = ANY(%(lists)s) AND unsubscribed_at IS NULL
 GROUP BY contact_id
 """
 

@@ -4,8 +4,10 @@ import io
 import json
 import os
 import secrets
+import signal
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -25,8 +27,24 @@ from psycopg import sql
 from tests.support import LIST, Api
 from trackly.embedded.home import Home, free_port
 from trackly.embedded.stack import Stack
+from trackly.embedded.supervisor import end_group
 from trackly.outbound.calling import forget
 from trackly.sandbox.server import Stub
+
+_logs: dict[str, Path] = {}
+"""What the servers and stacks say that run, or that did not start."""
+_TAIL = 60
+"""Lines of each of them that are shown where a test fails."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for name, log in _logs.items():
+            tail = deque(log.read_text(errors="replace").splitlines(), _TAIL)
+            report.sections.append((f"The end of {name}'s log", "\n".join(tail)))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +52,8 @@ def servers() -> Iterator[Stack]:
     """PostgreSQL and Redis, in a state directory that later runs use again."""
     home = Home(settings.TRACKLY_HOME / "servers")
     home.path.mkdir(parents=True, exist_ok=True)
-    with (home.path / "servers.log").open("w") as log:
+    _logs["servers"] = home.path / "servers.log"
+    with _logs["servers"].open("w") as log:
         stack = Stack(home, durable=False, output=log)
         try:
             stack.start_servers()
@@ -44,11 +63,32 @@ def servers() -> Iterator[Stack]:
             yield stack
         finally:
             stack.stop()
+    del _logs["servers"]
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(servers: Stack) -> None:
+def template(servers: Stack) -> str:
+    """The name of a database that is migrated and empty: others are copies of it."""
+    name = "template_of_tests"
+    url = _create_database(servers, name)
+    servers.manage("migrate", "--verbosity", "0", environment={"DATABASE_URL": url})
+    return name
+
+
+def _create_database(servers: Stack, name: str, template: str = "template1") -> str:
+    """Make a copy of the template, in the place of what was called so before; its URL."""
+    url = servers.environment["DATABASE_URL"]
+    drop, create = "DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {} TEMPLATE {}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(drop).format(sql.Identifier(name)))
+        connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(template)))
+    return f"{url.rsplit('/', 1)[0]}/{name}"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(servers: Stack, template: str) -> None:
     connections.settings["default"].update(_place(servers))
+    connections.settings["default"]["TEST"]["TEMPLATE"] = template
 
 
 def _place(stack: Stack) -> dict[str, Any]:
@@ -126,30 +166,36 @@ class Launch(Protocol):
 
 @pytest.fixture(scope="session")
 def launch(
-    servers: Stack, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: pytest_django.DjangoDbBlocker
+    servers: Stack,
+    template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: pytest_django.DjangoDbBlocker,
 ) -> Launch:
     @contextmanager
     def run(name: str, **variables: str) -> Iterator[RunningStack]:
-        yield from _run(servers, tmp_path_factory.mktemp(name), name, django_db_blocker, **variables)
+        url = _create_database(servers, name, template)
+        yield from _run(servers, url, tmp_path_factory.mktemp(name), name, django_db_blocker, **variables)
 
     return run
 
 
 def _run(
-    servers: Stack, folder: Path, name: str, blocker: pytest_django.DjangoDbBlocker, **variables: str
+    servers: Stack,
+    url: str,
+    folder: Path,
+    name: str,
+    blocker: pytest_django.DjangoDbBlocker,
+    **variables: str,
 ) -> Iterator[RunningStack]:
-    url = servers.environment["DATABASE_URL"]
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
     before = dict(os.environ)
     # Of the same servers, but its own: another database, and another number in Redis.
-    os.environ["DATABASE_URL"] = f"{url.rsplit('/', 1)[0]}/{name}"
+    os.environ["DATABASE_URL"] = url
     number = _free_redis.pop()
     os.environ["REDIS_URL"] = f"{servers.environment['REDIS_URL'].rsplit('/', 1)[0]}/{number}"
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as own:
         own.flushdb()  # a test before left messages there
-    with (folder / f"{name}.log").open("w") as log:
+    _logs[name] = folder / f"{name}.log"
+    with _logs[name].open("w") as log:
         stack = Stack(Home(folder / name), output=log)
         stopping = threading.Event()
         watcher = threading.Thread(target=stack.supervisor.watch, args=(stopping,))
@@ -158,9 +204,9 @@ def _run(
             stub = stack.environment["TRACKLY_SANDBOX_URL"]
             stack.environment |= {name: value.format(stub=stub) for name, value in variables.items()}
             port = free_port()
-            stack.start_product(port)
+            stack.start_product(port, timeout=600)
             watcher.start()
-            running = RunningStack(stack, port, folder / f"{name}.log", blocker)
+            running = RunningStack(stack, port, _logs[name], blocker)
             yield running
             for client in running.clients:
                 client.close()
@@ -168,25 +214,30 @@ def _run(
             stopping.set()
             if watcher.ident:
                 watcher.join()
+            for started in stack.supervisor._running:  # to end by itself would take it seconds
+                end_group(started.process.pid, signal.SIGKILL)
             stack.stop()
             os.environ.clear()
             os.environ.update(before)
             _free_redis.add(number)
+    del _logs[name]
+
+
+_TWO_TRIES = {"TRACKLY_LOOKUP_TIMEOUT": "3", "TRACKLY_LOOKUP_TRIES": "2"}
+"""What the stub never answers costs six seconds; what it answers after two seconds is in time."""
 
 
 @pytest.fixture(scope="session")
 def stack(launch: Launch) -> Iterator[RunningStack]:
     """The product as `make up` runs it, but that messages leave at any time of day."""
-    with launch("e2e", TRACKLY_LOOKUP_TIMEOUT="2.5", TRACKLY_QUIET_HOURS="") as running:
+    with launch("e2e", **_TWO_TRIES, TRACKLY_QUIET_HOURS="") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def literal_stack(launch: Launch) -> Iterator[RunningStack]:
     """The same with one contact a task: the literal shape."""
-    with launch(
-        "literal_e2e", TRACKLY_LOOKUP_TIMEOUT="2.5", TRACKLY_SLICE_SIZE="1", TRACKLY_LIVE_SLICE_SIZE="1"
-    ) as running:
+    with launch("literal_e2e", **_TWO_TRIES, TRACKLY_SLICE_SIZE="1", TRACKLY_LIVE_SLICE_SIZE="1") as running:
         yield running
 
 
@@ -232,12 +283,19 @@ def stub(settings: Any) -> Iterator[Stub]:
         "STRIPE_URL",
     ):
         setattr(settings, name, f"http://127.0.0.1:{server.server_port}")
-    settings.TRACKLY_LOOKUP_TIMEOUT = 0.3
+    # So that a slow machine answers in time, too.
+    settings.TRACKLY_LOOKUP_TIMEOUT = settings.TRACKLY_MESSAGE_TIMEOUT = 20
     forget()  # what others have learned of the providers
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # how soon it sees that it is to end
     thread.start()
     yield server
     forget()
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def hasty(stub: Stub, settings: Any) -> None:
+    """For tests in which the stub does not answer: nobody waits long for it."""
+    settings.TRACKLY_LOOKUP_TIMEOUT = settings.TRACKLY_MESSAGE_TIMEOUT = 0.5

@@ -23,6 +23,7 @@ def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:  # 
 util.write_error = write_error
 
 worker_class = "gthread"
+preload_app = True  # a worker that replaces another is there at once
 workers = 2
 threads = 16
 loglevel = "warning"

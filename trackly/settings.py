@@ -102,6 +102,9 @@ TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=15.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 
+# Jobs of one account that are among the workers at a time; its others wait for their turn, so that another
+# account's job waits for few of them. No less than the workers' processes that one account may keep busy.
+TRACKLY_JOBS_IN_FLIGHT = env.int("TRACKLY_JOBS_IN_FLIGHT", default=4)
 # Contacts that may wait for a worker; beyond it requests are answered 503. 0: no limit.
 TRACKLY_MAX_BACKLOG = env.int("TRACKLY_MAX_BACKLOG", default=5_000_000)
 
@@ -225,6 +228,7 @@ for _name in (
     "TRACKLY_SLICE_SIZE",
     "TRACKLY_LIVE_SLICE_SIZE",
     "TRACKLY_SLICE_ATTEMPTS",
+    "TRACKLY_JOBS_IN_FLIGHT",
     "TRACKLY_LOOKUP_TRIES",
     "TRACKLY_LOOKUPS_IN_FLIGHT",
     "TRACKLY_BREAKER_THRESHOLD",
@@ -307,6 +311,11 @@ DATABASES["default"].update(
     OPTIONS={
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
+        # A server that has vanished without a word is noticed within half a minute, not after two hours.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
         "pool": {"min_size": 0, "max_size": env.int("TRACKLY_DB_POOL", default=16), "timeout": 5},
     },
 )

@@ -4,21 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from billing.gate import require_billable
 from contacts import payload
-from contacts.bulk import idempotency
+from contacts.bulk import idempotency, turns
 from contacts.bulk.backlog import require_room
 from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, BulkSlice, JobKind, Lane
+from trackly import sql
 from trackly.accounts.models import Account
 from trackly.api import json
 from trackly.api.body import nested_too_deeply
 from trackly.api.errors import ApiError
 
+logger = structlog.get_logger(__name__)
+
 MAX_CONTACTS = 1_000
+_UNKNOWN_END = (
+    "The database was lost while the batch was being accepted, and whether it was is not known."
+    " Send it again with the same Idempotency-Key, or look for it in GET /jobs."
+)
 
 Item = tuple[int, bytes]
 """A contact on its way: its index in the request's array, and its bytes as sent."""
@@ -40,6 +48,30 @@ class Batch:
     """The same items; those of one phone number stand together, in order."""
     asks_for_validation: bool
 
+
+# One statement for the job and its slices. They are sent at once, unless the account has enough jobs among
+# the workers (contacts.bulk.turns).
+_INSERT = f"""
+WITH job AS (
+    INSERT INTO bulk_bulkjob (
+        id, account_id, kind, status, total, processed, success_count, error_count, created_at, sent_at,
+        summary, idempotency_key, request_digest
+    )
+    VALUES (
+        %(id)s, %(account)s, %(kind)s, 'queued', %(total)s, 0, 0, 0, %(now)s,
+        CASE WHEN ({turns.IN_FLIGHT}) < %(limit)s THEN %(now)s END, '', %(key)s, %(digest)s
+    )
+    RETURNING id, sent_at
+)
+INSERT INTO bulk_bulkslice (
+    job_id, lane, status, size, payload, attempts, claimed_by, sent_at, success_count, error_count,
+    contacts_created, list_contacts_created, journeys_enrolled, results, errors, lists
+)
+SELECT job.id, 'ingest', 'pending', part.size, part.payload, 0, '', job.sent_at, 0, 0,
+    0, 0, 0, '[]', '[]', '{{}}'
+FROM job, unnest(%(sizes)s::int[], %(payloads)b::bytea[]) AS part (size, payload)
+RETURNING id, sent_at
+"""  # noqa: S608 - put together from constants
 
 _head = msgspec.json.Decoder(_Head).decode
 _pack = msgspec.msgpack.Encoder().encode
@@ -131,15 +163,64 @@ def accept(
     if once is not None:
         job.idempotency_key, job.request_digest = once.key, once.digest
     try:
-        with transaction.atomic():
-            job.save(force_insert=True)
-            slices = BulkSlice.objects.bulk_create(
-                new_slice(job, sorted(items), Lane.INGEST)
-                for items in cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
-            )
+        return job, _keep(job, batch)
     except IntegrityError as exc:
         # Of requests with one key that arrive at once, all but the first wait for it here, and then meet it.
         if once is None or not idempotency.is_taken(exc) or not (first := idempotency.find(account, once)):
             raise
         return first, []
-    return job, [made.pk for made in slices]
+
+
+def _keep(job: BulkJob, batch: Batch) -> list[int]:
+    """Commit the job and its slices; the slices' ids.
+
+    Where the connection breaks while it commits, nobody knows which way that went. A second try under the
+    same id waits for the first one's end, and meets the job if it was kept. Raises 500 if that fails too.
+    """
+    committing = False
+    try:
+        with transaction.atomic():
+            made = _insert(job, batch)
+            committing = True
+    except (OperationalError, InterfaceError) as exc:
+        if not committing:
+            raise
+        logger.warning("acceptance_interrupted", job=str(job.pk), exc_info=exc)
+        made = _keep_after_all(job, batch)
+    return made
+
+
+def _keep_after_all(job: BulkJob, batch: Batch) -> list[int]:
+    connection.close()
+    try:
+        with transaction.atomic():
+            return _insert(job, batch)
+    except IntegrityError:
+        slices = list(BulkSlice.objects.filter(job=job).values_list("pk", flat=True))
+        if not slices:
+            raise  # another request has used the idempotency key
+        job.refresh_from_db()
+        return slices
+    except (OperationalError, InterfaceError) as exc:
+        raise ApiError(500, "internal_error", _UNKNOWN_END) from exc
+
+
+def _insert(job: BulkJob, batch: Batch) -> list[int]:
+    slices = cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
+    made = sql.rows(
+        _INSERT,
+        {
+            "id": job.pk,
+            "account": job.account_id,
+            "kind": job.kind,
+            "total": job.total,
+            "now": job.created_at,
+            "key": job.idempotency_key,
+            "digest": job.request_digest,
+            "limit": settings.TRACKLY_JOBS_IN_FLIGHT,
+            "sizes": [len(items) for items in slices],
+            "payloads": [_pack(sorted(items)) for items in slices],
+        },
+    )
+    job.sent_at = made[0]["sent_at"]
+    return [row["id"] for row in made]

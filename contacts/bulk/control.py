@@ -35,8 +35,9 @@ def retry(job_id: UUID) -> dict[Lane, list[int]]:
         now = timezone.now()
         of_job.update(status=SliceStatus.PENDING, finished_at=None, attempts=0, claimed_at=None, sent_at=now)
         job.status, job.completed_at, job.summary = JobStatus.PROCESSING, None, ""
+        job.sent_at = job.sent_at or now
         job.cancel_requested_at = None  # of a cancellation that came too late to stop anything
-        job.save(update_fields=["status", "completed_at", "summary", "cancel_requested_at"])
+        job.save(update_fields=["status", "completed_at", "summary", "sent_at", "cancel_requested_at"])
     return failed
 
 

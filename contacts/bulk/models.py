@@ -53,6 +53,9 @@ class BulkJob(models.Model):
     success_count = models.IntegerField(default=0)
     error_count = models.IntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, help_text="The time of acceptance.")
+    sent_at = models.DateTimeField(
+        null=True, help_text="When it went to the workers; empty: its account's turn has not come."
+    )
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -71,6 +74,17 @@ class BulkJob(models.Model):
         indexes = [
             models.Index("account", F("created_at").desc(), F("id").desc(), name="bulk_job_newest"),
             models.Index("created_at", condition=~Q(status__in=ENDED), name="bulk_job_running"),
+            models.Index(
+                "account",
+                "created_at",
+                condition=Q(completed_at__isnull=True, sent_at__isnull=True),
+                name="bulk_job_waiting",
+            ),
+            models.Index(
+                "account",
+                condition=Q(completed_at__isnull=True, sent_at__isnull=False),
+                name="bulk_job_in_flight",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=JobStatus.values), name="bulk_job_status_known"),
@@ -161,7 +175,9 @@ class BulkSlice(models.Model):
     claimed_by = models.CharField(
         max_length=64, blank=True, help_text="The task that it is at: the same one again means a dead worker."
     )
-    sent_at = models.DateTimeField(default=timezone.now, help_text="When its message was last sent.")
+    sent_at = models.DateTimeField(
+        null=True, default=timezone.now, help_text="When its message was last sent; empty: not yet."
+    )
     finished_at = models.DateTimeField(null=True)
     success_count = models.IntegerField(default=0)
     error_count = models.IntegerField(default=0)

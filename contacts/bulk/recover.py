@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
-from django.db.models.functions import Least
+from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
 from contacts.bulk.models import ENDED, BulkJob, BulkSlice, Lane, SliceStatus
@@ -20,13 +20,14 @@ def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
 
     "Long" is TRACKLY_SWEEP_AFTER (TRACKLY_SLICE_LEASE where a worker has begun), and as long again as the
     slice has waited already (ten minutes at most), so that a slice behind a long queue is sent a few times,
-    not every minute.
+    not every minute. One whose account's turn has not come was not sent yet (contacts.bulk.turns).
     Call it in a transaction; send after its commit.
     """
     now = timezone.now()
     patience = timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
     lease = timedelta(seconds=settings.TRACKLY_SLICE_LEASE)
-    waited = ExpressionWrapper(F("sent_at") - F("job__created_at"), output_field=DurationField())
+    first = Coalesce(F("job__sent_at"), F("job__created_at"))
+    waited = ExpressionWrapper(F("sent_at") - first, output_field=DurationField())
     longest = Value(_LONGEST_PATIENCE, output_field=DurationField())
     stalled = (
         BulkSlice.objects.filter(status=SliceStatus.PENDING, sent_at__lt=now - patience)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from contacts.bulk import waiting
@@ -21,22 +22,27 @@ logger = structlog.get_logger(__name__)
 _COUNTS = ("success_count", "error_count", "contacts_created", "list_contacts_created", "journeys_enrolled")
 
 
-def settle(job_id: UUID) -> bool:
-    """End the job if all its slices have ended; whether it has ended (now or before).
+def may_end(job_id: UUID) -> bool:
+    """Whether every contact has been processed, so that to settle the job is worth a try."""
+    return BulkJob.objects.filter(pk=job_id, processed=F("total"), completed_at=None).exists()
+
+
+def settle(job_id: UUID) -> int | None:
+    """End the job if all its slices have ended; its account's id if that ended it, else None.
 
     A single conditional step that may run any number of times, at once, and too early.
     """
     with transaction.atomic():
         job = BulkJob.objects.select_for_update().filter(pk=job_id).first()
         if job is None or job.has_ended:
-            return True
+            return None
         if job.cancel_requested_at is not None:
             _cancel_pending(job)
             job.refresh_from_db()
         slices = list(BulkSlice.objects.filter(job=job).defer("payload", "results"))
         statuses = {part.status for part in slices}
         if SliceStatus.PENDING in statuses:
-            return False
+            return None
         summary = summarize(slices)
         job.status = JobStatus.COMPLETED
         if job.cancel_requested_at is not None and job.processed < job.total:
@@ -48,7 +54,7 @@ def settle(job_id: UUID) -> bool:
         job.summary = json.dumps(summary)
         job.save(update_fields=["status", "completed_at", "summary"])
     waiting.announce(job_id)
-    return True
+    return job.account_id
 
 
 def _cancel_pending(job: BulkJob) -> None:

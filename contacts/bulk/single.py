@@ -9,9 +9,9 @@ from contacts.bulk import idempotency
 from contacts.bulk.accept import accept, look_over
 from contacts.bulk.answers import accepted, path_of, tell_applied
 from contacts.bulk.entries import Outcome, find_lists, read
-from contacts.bulk.models import BulkJob, JobKind, Lane
+from contacts.bulk.models import BulkJob, JobKind
 from contacts.bulk.results import outcomes
-from contacts.bulk.tasks import fan_out
+from contacts.bulk.tasks import send
 from contacts.bulk.waiting import wait_for
 from trackly.accounts.models import Account
 from trackly.api import json
@@ -44,7 +44,7 @@ def create(account: Account, request: HttpRequest) -> Response:
     if entry.error is not None:
         raise _refusal(entry.error_entry())
     job, slice_ids = accept(account, look_over([(0, body)]), kind=JobKind.SINGLE, once=once)
-    fan_out(job.pk, slice_ids, Lane.INGEST)
+    send(job, slice_ids)
     wait = wait_of(request)
     job, granted = wait_for(job, wait.seconds)
     response = _answer(job) if job.has_ended else accepted(job)

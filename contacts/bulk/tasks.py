@@ -8,32 +8,56 @@ from uuid import UUID
 
 import structlog
 from celery import Task, chord, shared_task
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from billing import usage
 from contacts import tally
-from contacts.bulk import incidents, recover
+from contacts.bulk import incidents, recover, turns
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
-from contacts.bulk.models import IncidentKind, Lane
+from contacts.bulk.models import BulkJob, IncidentKind, Lane
 from trackly import sql
 from trackly.outbound import backoff
+from trackly.redis import client
 
 logger = structlog.get_logger(__name__)
 
 
-def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
-    """Send the slices as a chord whose body settles the job. Raises nothing.
+def send(job: BulkJob, slice_ids: Sequence[int]) -> None:
+    """Send what was accepted, or, where its account has enough jobs under way, what has its turn now."""
+    if job.sent_at is not None:
+        fan_out(job.pk, slice_ids, Lane.INGEST)
+    else:
+        send_next(job.account_id)
 
-    Where the broker is away nothing is sent and nothing is lost: the sweep will send them.
+
+def send_next(account_id: int) -> None:
+    """Send the account's next jobs, if there is room for any. Raises nothing: the sweep does it too."""
+    try:
+        taken = turns.take(account_id)
+    except DatabaseError as exc:
+        logger.warning("next_not_sent", account=account_id, exc_info=exc)
+        return
+    for job_id, slice_ids in taken.items():
+        fan_out(job_id, slice_ids, Lane.INGEST)
+
+
+def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
+    """Send the slices as a chord whose body settles the job; one alone needs none, its end is the job's.
+
+    Raises nothing. Where the broker is away nothing is sent and nothing is lost: the sweep will send them.
     """
     if not slice_ids:
         return
-    header = [process_slice.si(str(job_id), slice_id).set(queue=str(lane)) for slice_id in slice_ids]
     if not _broker.may_be_tried():
         return
+    header = [process_slice.si(str(job_id), slice_id).set(queue=str(lane)) for slice_id in slice_ids]
     try:
-        chord(header)(settle.si(str(job_id)))
+        client().ping()  # a Redis that has frozen is found out in two seconds here, in thirteen by a chord
+        if len(header) == 1:
+            header[0].apply_async()
+        else:
+            chord(header)(settle.si(str(job_id)))
     except Exception as exc:
         _broker.has_failed()
         logger.warning("not_sent", job=str(job_id), slices=len(slice_ids), exc_info=exc)
@@ -59,7 +83,10 @@ _broker = _Broker()
 # A task whose worker was killed comes back after a second, not after Celery's three minutes.
 @shared_task(bind=True, max_retries=None, default_retry_delay=1)
 def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
-    """A member of the chord: one slice. Tried again until it succeeds or is given up."""
+    """A member of the chord: one slice. Tried again until it succeeds or is given up.
+
+    The one that moves the job's last contact settles it at once, without waiting for the chord's body.
+    """
     try:
         made = processing.process(slice_id, by=self.request.id or "")
     except Exception as exc:
@@ -67,12 +94,20 @@ def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
         raise self.retry(exc=exc, countdown=backoff(self.request.retries + 1)) from exc
     for lane, slice_ids in processing.by_lane(made).items():
         fan_out(UUID(job_id), slice_ids, lane)
+    if not made and settling.may_end(UUID(job_id)):
+        _settle(UUID(job_id))
 
 
 @shared_task(ignore_result=True)
 def settle(job_id: str) -> None:
     """The chord's body: the summary. Too early (slices were put off, or sent twice) it does nothing."""
-    settling.settle(UUID(job_id))
+    _settle(UUID(job_id))
+
+
+def _settle(job_id: UUID) -> None:
+    account_id = settling.settle(job_id)
+    if account_id is not None:
+        send_next(account_id)
 
 
 @shared_task(ignore_result=True)
@@ -90,9 +125,11 @@ def sweep() -> None:
         for job_id in recover.orphans():
             incidents.note(IncidentKind.SETTLED, job=job_id, count=1)
             try:
-                settling.settle(job_id)
+                _settle(job_id)
             except Exception as exc:
                 logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
+        for account_id in turns.waiting():
+            send_next(account_id)
         tally.add_up()
         usage.add_up()
         incidents.forget()

@@ -11,9 +11,9 @@ from contacts.bulk import control, idempotency
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.answers import RETRY_AFTER_SECONDS, accepted, accepted_or_summary, describe
 from contacts.bulk.dry_run import dry_run
-from contacts.bulk.models import BulkJob, Lane
+from contacts.bulk.models import BulkJob
 from contacts.bulk.results import errors_csv, outcomes
-from contacts.bulk.tasks import fan_out
+from contacts.bulk.tasks import fan_out, send, send_next
 from trackly.accounts.authentication import account_of
 from trackly.api import json
 from trackly.api.body import read_body, read_object
@@ -34,7 +34,7 @@ class BulkContactsView(ApiView):
         if rehearsal:
             return Response(dry_run(account_of(request), batch))
         job, slice_ids = accept(account_of(request), batch, once=once)
-        fan_out(job.pk, slice_ids, Lane.INGEST)
+        send(job, slice_ids)
         return accepted_or_summary(job, wait_of(request._request))
 
 
@@ -112,4 +112,5 @@ class JobCancelView(ApiView):
     @schema.job_cancel
     def post(self, request: Request, job_id: UUID) -> Response:
         control.cancel(_job(request, job_id).pk)
+        send_next(account_of(request).pk)
         return _described(_job(request, job_id))

@@ -18,11 +18,13 @@ from journeys.enroll import Newcomer, enroll
 from trackly import sql
 from trackly.api import json
 
+# `+ 0`: found by contact, whatever the planner believes of a list's size; it would read all of a list that
+# was small when it was last analysed.
 _READ_MEMBERSHIPS = """
 SELECT id, contact_id, sending_list_id, host(ip_address) AS ip_address, url, custom_fields::text,
        unsubscribed_at
 FROM contacts_listcontact
-WHERE contact_id = ANY(%(contacts)s) AND sending_list_id = ANY(%(lists)s)
+WHERE contact_id = ANY(%(contacts)s) AND sending_list_id + 0 = ANY(%(lists)s)
 """
 
 _INSERT_MEMBERSHIPS = """

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-import phonenumbers
 from django.conf import settings
 
+from contacts import phone
 from contacts.carriers import offline
 from contacts.carriers.facts import Facts, facts_of
 from trackly.lookups.models import Kind
@@ -29,11 +29,11 @@ def question() -> Question[Facts]:
 async def _ask(caller: Caller, phone_number: str) -> Facts:
     """Ask TRACKLY_CARRIER's sources in order. Raises OutboundError where nobody answers."""
     names = settings.TRACKLY_CARRIER
-    number = phonenumbers.parse(phone_number)
+    number = phone.parse(phone_number)  # None: later metadata knows it no more
     try:
         line = await first_answer(caller, [name for name in names if name != OFFLINE], phone_number)
     except OutboundError:
-        if OFFLINE not in names:
+        if OFFLINE not in names or number is None:
             raise
         return offline.look_up(number)
-    return facts_of(line, time_zone=offline.time_zone(number))
+    return facts_of(line, time_zone=offline.time_zone(number) if number else "")

@@ -75,7 +75,7 @@ def start_peers(run: Running) -> int:
     start = run.stack.supervisor.start
     start(Service(name="literal", command=celery, environment=environment))
     ready = f"http://127.0.0.1:{port}/healthz"
-    start(Service(name="peers", command=gunicorn, environment=environment, ready=lambda: answers(ready)))
+    start(Service(name="peers", command=gunicorn, environment=environment, ready=lambda _: answers(ready)))
     return port
 
 

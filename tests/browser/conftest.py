@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.conftest import RunningStack
 
@@ -18,6 +18,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 120_000
+"""Milliseconds: for a slow machine. What is there is found at once."""
+expect.set_options(timeout=PATIENCE)
 
 
 def log_in(page: Page, stack: RunningStack) -> None:
@@ -45,6 +48,7 @@ def page(chromium: str, tmp_path: Path) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         made = browser.new_page(viewport={"width": 1280, "height": 1000})
+        made.set_default_timeout(PATIENCE)
         made.on(
             "request",
             lambda request: None if "//127.0.0.1:" in request.url else elsewhere.append(request.url),

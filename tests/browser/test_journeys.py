@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import log_in
 from tests.conftest import RunningStack
-from tests.support import contact, new_numbers
+from tests.support import contact, eventually, new_numbers
 
 
 def test_a_marketer_builds_a_journey_and_sees_who_is_on_it(
@@ -47,15 +47,8 @@ def test_a_marketer_builds_a_journey_and_sees_who_is_on_it(
         contact(use_journeys=True),
     )
     assert summary["journeys_enrolled"] == 2
-    for _ in range(200):
-        if (
-            stack.count(
-                "SELECT count(*) FROM journeys_enrollment WHERE step = 's2' AND journey_id = %s", journey
-            )
-            == 2
-        ):
-            break
-        page.wait_for_timeout(100)
+    there = "SELECT count(*) FROM journeys_enrollment WHERE step = 's2' AND journey_id = %s"
+    eventually(lambda: stack.count(there, journey), lambda found: found == 2)
     page.goto(f"{stack.base}/admin/journeys/journey/{journey}/change/")
     expect(page.get_by_text("Version 1: 2 enrolled")).to_be_visible()
     expect(page.locator(".jb-funnel tr").nth(0)).to_contain_text("2 (100%)")

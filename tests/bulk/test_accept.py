@@ -1,11 +1,14 @@
 """Acceptance: what becomes a job, and how it is cut into slices."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connections
 
 from contacts.bulk.accept import Batch, accept, cut, read_batch, unpack
+from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, BulkSlice
 from tests.support import new_account
 from trackly.api.errors import ApiError
@@ -68,3 +71,52 @@ def test_a_refused_batch_leaves_nothing() -> None:
         accept(account, batch_of({"use_validation": True}))
     assert (refused.value.status, refused.value.code) == (402, "no_billing_config")
     assert not BulkJob.objects.exists()
+
+
+@pytest.fixture
+def loses_commits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`loses_commits("made", "not")`: the next two commits get no answer; the first one was made."""
+    wrapper: Any = type(connections["default"])
+    original = wrapper._commit
+
+    def lose(*ends: str) -> None:
+        left = list(ends)
+
+        def commit(self: Any) -> None:
+            if not left:
+                original(self)
+                return
+            if left.pop(0) == "made":
+                original(self)
+            self.connection.close()
+            raise OperationalError("server closed the connection unexpectedly")
+
+        monkeypatch.setattr(wrapper, "_commit", commit)
+
+    return lose
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("end", ["made", "not"])
+def test_a_commit_whose_answer_is_lost_is_looked_into(loses_commits: Callable[..., None], end: str) -> None:
+    account, _ = new_account()
+    once = IdempotencyKey("a", b"1")
+    loses_commits(end)
+    job, slice_ids = accept(account, batch_of({}, {}), once=once)
+    assert BulkJob.objects.get().pk == job.pk
+    assert list(BulkSlice.objects.values_list("pk", flat=True)) == slice_ids
+    assert accept(account, batch_of({}, {}), once=once) == (job, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_of_which_nothing_can_be_learned_says_so(loses_commits: Callable[..., None]) -> None:
+    account, _ = new_account()
+    loses_commits("made", "not")
+    # The second try meets the first one's row, so only a database that is away leaves it open.
+    job, _ = accept(account, batch_of({}))
+    assert BulkJob.objects.get().pk == job.pk
+    loses_commits("not", "not")
+    with pytest.raises(ApiError, match="whether it was is not known") as refused:
+        accept(account, batch_of({}))
+    assert (refused.value.status, refused.value.code) == (500, "internal_error")
+    assert BulkJob.objects.count() == 1

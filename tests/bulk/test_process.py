@@ -290,6 +290,7 @@ def test_contacts_of_one_number_are_put_off_together_and_stay_in_order(stub: Stu
     assert stub.asked("telnyx", number) == 1
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     ("number", "code", "disposition"),
     [
@@ -317,8 +318,7 @@ def test_the_sandboxs_numbers_behave_as_its_table_says(
     assert LedgerEntry.objects.count() == (1 if disposition else 0)
 
 
-def test_a_ported_number_is_answered_after_two_seconds_and_says_so(stub: Stub, settings: Any) -> None:
-    settings.TRACKLY_LOOKUP_TIMEOUT = 5
+def test_a_ported_number_is_answered_after_two_seconds_and_says_so(stub: Stub) -> None:
     assert run(billed(new_account()[0]), contact("+12025550117", use_validation=True))["success_count"] == 1
     assert Validation.objects.get().ported
 

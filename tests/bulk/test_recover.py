@@ -28,7 +28,8 @@ def accepted(seconds_ago: float, *, sent_seconds_ago: float | None = None) -> tu
     job, [slice_id] = accept(account, read_batch({"contacts": b"[1]"}))
     now = timezone.now()
     sent = seconds_ago if sent_seconds_ago is None else sent_seconds_ago
-    BulkJob.objects.filter(pk=job.pk).update(created_at=now - timedelta(seconds=seconds_ago))
+    then = now - timedelta(seconds=seconds_ago)
+    BulkJob.objects.filter(pk=job.pk).update(created_at=then, sent_at=then)
     BulkSlice.objects.filter(pk=slice_id).update(sent_at=now - timedelta(seconds=sent))
     return job, slice_id
 
@@ -36,7 +37,7 @@ def accepted(seconds_ago: float, *, sent_seconds_ago: float | None = None) -> tu
 @pytest.mark.parametrize(
     ("age", "sent", "again"),
     [
-        (59, 59, False),
+        (50, 50, False),
         (61, 61, True),
         (200, 61, False),  # sent again after 139 s of waiting: as long again must pass
         (200, 101, True),
@@ -51,7 +52,7 @@ def test_a_slice_is_sent_again_when_nobody_has_moved_it(age: float, sent: float,
 
 def test_a_slice_that_a_worker_is_at_is_left_to_him() -> None:
     _, slice_id = accepted(200, sent_seconds_ago=200)
-    BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=59))
+    BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=50))
     assert not recover.take_stalled()
     BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=61))
     assert recover.take_stalled()
@@ -85,7 +86,7 @@ def test_a_job_that_can_not_be_settled_keeps_no_other_from_it(monkeypatch: pytes
         processing.process(slice_id)
     broken = recover.orphans()[0]
 
-    def failing(job_id: UUID) -> bool:
+    def failing(job_id: UUID) -> int | None:
         if job_id == broken:
             raise ValueError("broken")
         return settle(job_id)
@@ -98,18 +99,21 @@ def test_a_job_that_can_not_be_settled_keeps_no_other_from_it(monkeypatch: pytes
     assert {first.pk, second.pk} == {broken, *statuses}
 
 
-def test_without_a_broker_acceptance_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("slices", "sends"), [(1, "Signature.apply_async"), (2, "_chord.__call__")])
+def test_without_a_broker_acceptance_goes_on(
+    monkeypatch: pytest.MonkeyPatch, slices: int, sends: str
+) -> None:
     tried: list[object] = []
 
     def away(*arguments: object) -> None:
         tried.append(arguments)
         raise BrokerError("connection refused")
 
-    monkeypatch.setattr("celery.canvas._chord.__call__", away)
+    monkeypatch.setattr(f"celery.canvas.{sends}", away)
     monkeypatch.setattr(tasks, "_broker", tasks._Broker())
     job, slice_id = accepted(0)
     for _ in range(3):  # it is not asked again at once
-        tasks.fan_out(job.pk, [slice_id], Lane.INGEST)
+        tasks.fan_out(job.pk, [slice_id] * slices, Lane.INGEST)
     assert len(tried) == 1
     assert BulkSlice.objects.get().status == "pending"
 
@@ -122,3 +126,15 @@ def test_settling_a_job_that_is_gone_or_has_ended_changes_nothing() -> None:
     tasks.settle(str(job.pk))
     tasks.settle(str(uuid4()))
     assert BulkJob.objects.values().get() == before
+
+
+def test_the_last_slice_of_a_job_settles_it(settings: Any) -> None:
+    settings.TRACKLY_SLICE_SIZE = 1
+    account, _ = new_account()
+    job, [first, second] = accept(account, read_batch({"contacts": b"[1, 2]"}))
+    tasks.process_slice(str(job.pk), first)
+    job.refresh_from_db()
+    assert (job.status, job.processed) == ("processing", 1)
+    tasks.process_slice(str(job.pk), second)
+    job.refresh_from_db()
+    assert (job.status, job.processed) == ("completed", 2)

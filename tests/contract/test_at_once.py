@@ -9,7 +9,7 @@ from tests.conftest import RunningStack
 from tests.support import contact, new_number, new_numbers
 
 
-@pytest.mark.parametrize(("shape", "size"), [("stack", 1000), ("literal_stack", 50)])
+@pytest.mark.parametrize(("shape", "size"), [("stack", 1000), ("literal_stack", 10)])
 def test_two_jobs_with_the_same_contacts_in_opposite_order_both_complete(
     request: pytest.FixtureRequest, shape: str, size: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,7 @@ TABLE: list[tuple[str, ...]] = [
         BULK + "test_who_was_on_the_list",
         AT_ONCE + "test_many_batches_of_one_account",
     ),
-    ("`journeys_enrolled` counts", SEEDS, BULK + "test_a_thousand_contacts_are_counted_right"),
+    ("`journeys_enrolled` counts", SEEDS, BULK + "test_a_large_batch_is_counted_right"),
     ("`warnings` appears only", SEEDS, BULK + "test_a_journey_nobody_asked_for_is_warned_of_by_name"),
     ("For each list that an active", BULK + "test_a_journey_nobody_asked_for_is_warned_of_by_name"),
     # The answer
@@ -202,7 +203,7 @@ TABLE: list[tuple[str, ...]] = [
     (
         "Counts reconcile",
         JOBS + "test_results_say_of_every_contact",
-        BULK + "test_a_thousand_contacts_are_counted_right",
+        BULK + "test_a_large_batch_is_counted_right",
     ),
     ("`POST /jobs/<id>/cancel`", JOBS + "test_a_cancelled_job_keeps_what_was_processed_and_says_how_much"),
     ("`GET /jobs/<id>/errors.csv`", JOBS + "test_the_failed_rows_come_as_csv"),
@@ -276,6 +277,7 @@ TABLE: list[tuple[str, ...]] = [
 ]
 
 
+@cache
 def sentences() -> list[str]:
     """The contract's sentences: a table's row is one; in running text each ends with a full stop."""
     text = CONTRACT.read_text().split("\n## ", 1)[1]
@@ -291,6 +293,7 @@ def sentences() -> list[str]:
     return found[1:]  # behind the first heading
 
 
+@cache
 def known_tests() -> set[str]:
     """All tests, as `folder/file.py::name`."""
     return {

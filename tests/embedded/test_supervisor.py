@@ -27,7 +27,7 @@ def running(supervisor: Supervisor) -> list[psutil.Process]:
     return [psutil.Process(entry[1]) for entry in json.loads(supervisor._record.read_text())]
 
 
-def service(name: str, code: str, ready: Callable[[], bool] | None = None) -> Service:
+def service(name: str, code: str, ready: Callable[[int], bool] | None = None) -> Service:
     return Service(name=name, command=[sys.executable, "-c", code], ready=ready)
 
 
@@ -50,7 +50,7 @@ def until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
 def test_each_line_says_who_says_it(supervisor: Supervisor) -> None:
     output = supervisor._output
     assert isinstance(output, io.StringIO)
-    supervisor.start(service("talker", FOREVER, lambda: "talker   | here\n" in output.getvalue()))
+    supervisor.start(service("talker", FOREVER, lambda _: "talker   | here\n" in output.getvalue()))
     assert output.getvalue() == "talker   | here\n"
 
 
@@ -67,12 +67,40 @@ def test_what_dies_is_started_again(supervisor: Supervisor) -> None:
 
 def test_what_ends_while_starting_is_told(supervisor: Supervisor) -> None:
     with pytest.raises(StartFailed, match="broken ended with 3 while starting"):
-        supervisor.start(service("broken", "raise SystemExit(3)", lambda: False))
+        supervisor.start(service("broken", "raise SystemExit(3)", lambda _: False))
 
 
 def test_what_does_not_become_ready_is_told(supervisor: Supervisor) -> None:
     with pytest.raises(StartFailed, match="idle is not ready after 0 s"):
-        supervisor.start(service("idle", FOREVER, lambda: False), timeout=0)
+        supervisor.start(service("idle", FOREVER, lambda _: False), timeout=0)
+
+
+def test_a_successor_takes_over_once_it_is_ready(supervisor: Supervisor) -> None:
+    supervisor.start(service("server", FOREVER))
+    [first] = running(supervisor)
+    supervisor.replace(service("server", FOREVER, lambda pid: first.is_running() and pid != first.pid))
+    [second] = running(supervisor)
+    assert second.pid != first.pid
+    assert not first.is_running()
+
+
+def test_a_successor_that_does_not_become_ready_leaves_the_old_one(supervisor: Supervisor) -> None:
+    supervisor.start(service("server", FOREVER))
+    [first] = running(supervisor)
+    with pytest.raises(StartFailed, match="server ended with 3 while starting"):
+        supervisor.replace(service("server", "raise SystemExit(3)", lambda _: False))
+    assert running(supervisor) == [first]
+    assert first.is_running()
+    assert str(first.pid) in supervisor._record.read_text()
+
+
+def test_what_must_not_run_twice_ends_before_its_successor_starts(supervisor: Supervisor) -> None:
+    supervisor.start(service("beat", FOREVER))
+    [first] = running(supervisor)
+    supervisor.renew(service("beat", FOREVER))
+    [second] = running(supervisor)
+    assert not first.is_running()
+    assert second.create_time() >= first.create_time()
 
 
 def test_stopping_ends_also_the_children_of_what_was_started(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -83,7 +111,7 @@ def test_stopping_ends_also_the_children_of_what_was_started(supervisor: Supervi
         f"pathlib.Path({str(note)!r}).write_text(str(child.pid))\n"
         "signal.pause()"
     )
-    supervisor.start(service("parent", parent, lambda: note.exists() and bool(note.read_text())))
+    supervisor.start(service("parent", parent, lambda _: note.exists() and bool(note.read_text())))
     processes = [*running(supervisor), psutil.Process(int(note.read_text()))]
     supervisor.stop()
     psutil.wait_procs(processes, timeout=30)

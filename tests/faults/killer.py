@@ -2,21 +2,36 @@
 
 import random
 import threading
+from contextlib import suppress
 
 import psutil
 
 from tests.conftest import RunningStack
+from trackly.embedded.home import Home
+
+
+def processes(home: Home) -> set[psutil.Process]:
+    """What runs from a state directory, but for the servers."""
+    return {
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("TRACKLY_HOME") == str(home.path)
+    }
 
 
 class Killer(threading.Thread):
     """Kills a process of the workers' every now and then, with SIGKILL; `kills` times, then it ends.
 
-    `queues`: only of the workers that take one of these queues.
+    `queues`: only of the workers that take one of these queues. `work`: a query for when somebody began
+    something last, and how much is left; while there is any, nobody is killed before something was begun
+    since the last kill. (Where workers start slowly they would all die before they have done anything.)
     """
 
-    def __init__(self, stack: RunningStack, *, kills: int, seed: int, queues: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, stack: RunningStack, *, kills: int, seed: int, work: str, queues: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
-        self._home = str(stack.stack.home.path)
+        self._stack, self._home, self._work = stack, stack.stack.home, work
         self._random = random.Random(seed)  # noqa: S311 - not a secret
         self._stop_asked = threading.Event()
         self._queues = set(queues)
@@ -24,7 +39,11 @@ class Killer(threading.Thread):
         self.kills = 0
 
     def run(self) -> None:
+        before = None
         while self.kills < self._wanted and not self._stop_asked.wait(self._random.uniform(0.1, 0.6)):
+            [(begun, left)] = self._stack.rows(self._work)
+            if left and begun == before:
+                continue
             victims = self._victims()
             mothers = {process.pid for process in victims}
             children = [process for process in victims if process.ppid() in mothers]
@@ -33,15 +52,17 @@ class Killer(threading.Thread):
             if chosen:
                 self._random.choice(sorted(chosen, key=lambda process: process.pid)).kill()
                 self.kills += 1
+                before = begun
 
     def _victims(self) -> list[psutil.Process]:
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "environ"])
-            if "worker" in (command := process.info["cmdline"] or [])
-            and (not self._queues or any(self._queues.intersection(part.split(",")) for part in command))
-            and (process.info["environ"] or {}).get("TRACKLY_HOME") == self._home
-        ]
+        found = []
+        for process in processes(self._home):
+            with suppress(psutil.NoSuchProcess):
+                command = process.cmdline()
+                queues = {queue for part in command for queue in part.split(",")}
+                if "worker" in command and (not self._queues or self._queues & queues):
+                    found.append(process)
+        return found
 
     def stop(self) -> None:
         self._stop_asked.set()

@@ -27,7 +27,8 @@ def test_two_hundred_batches_with_the_same_numbers_and_dying_workers_charge_each
     accounts = [stack.account("--billing", "active") for _ in range(ACCOUNTS)]
     numbers = new_numbers(NUMBERS)
     batch = [contact(number, use_validation=True) for number in numbers]
-    killer = Killer(stack, kills=KILLS, seed=SEED, queues=("ingest", "live"))
+    work = "SELECT max(claimed_at), count(*) FILTER (WHERE status = 'pending') FROM bulk_bulkslice"
+    killer = Killer(stack, kills=KILLS, seed=SEED, work=work, queues=("ingest", "live"))
     killer.start()
     try:
         with ThreadPoolExecutor(16) as pool:
@@ -38,7 +39,7 @@ def test_two_hundred_batches_with_the_same_numbers_and_dying_workers_charge_each
             ]
             accepted = [(api, response.result()) for api, response in sent]
         assert {response.status_code for _, response in accepted} == {202}
-        killer.join(timeout=120)
+        killer.join(timeout=1_200)
     finally:
         killer.stop()
     jobs = [api.ended_job(response) for api, response in accepted]

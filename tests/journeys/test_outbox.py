@@ -100,8 +100,7 @@ class World:
 def world(stub: Stub, settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
     """By Twilio, at any hour; in a set of messages no time passes but what a test lets pass."""
     settings.TRACKLY_MESSAGES, settings.TRACKLY_QUIET_HOURS = "twilio", ()
-    settings.TRACKLY_MESSAGE_TIMEOUT, settings.TRACKLY_BREAKER_PAUSE = 2.0, 0
-    settings.TRACKLY_BREAKER_THRESHOLD = 1000
+    settings.TRACKLY_BREAKER_THRESHOLD, settings.TRACKLY_BREAKER_PAUSE = 1000, 0
     monkeypatch.setattr(outbox, "time", SimpleNamespace(monotonic=lambda: 0.0))
     return World(stub)
 
@@ -405,6 +404,7 @@ def test_a_set_is_what_the_gateways_rate_lets_through_soon(
     assert OutboundMessage.objects.filter(status=MessageStatus.SENT).count() == most
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", ["timeout", "half", "nonsense"])
 def test_what_the_gateway_took_without_a_word_is_found_and_not_sent_again(world: World, fault: str) -> None:
     world.stub.faults.shares = {fault: 1.0}
@@ -888,6 +888,7 @@ def test_senders_at_once_send_each_message_once(world: World, monkeypatch: pytes
     assert [world.taken(message) for message in messages] == [[message.gateway_id] for message in messages]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_whatever_goes_wrong_every_message_is_taken_exactly_once(world: World) -> None:
     world.stub.faults.shares, world.stub.faults.retry_after = dict.fromkeys(KINDS, 1 / 18), 0
     members = [world.member() for _ in range(80)]

@@ -46,6 +46,7 @@ def test_nobody_is_asked_for_do_not_call_lists_outside_of_north_america(stub: St
     assert not stub.log.outcomes
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", [kind for kind in KINDS if kind != "429"])
 def test_what_always_goes_wrong_is_tried_three_times(stub: Stub, fault: str) -> None:
     stub.faults.shares = {fault: 1.0}

@@ -67,6 +67,7 @@ def test_what_is_answered_is_sent_once(stub: Stub) -> None:
     assert stub.log.outcomes["messages", number] == {"ok": 1}
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", _TAKEN_OR_NOT)
 def test_what_may_have_arrived_is_not_sent_again(stub: Stub, fault: str) -> None:
     stub.faults.shares = {fault: 1.0}
@@ -78,6 +79,7 @@ def test_what_may_have_arrived_is_not_sent_again(stub: Stub, fault: str) -> None
     assert stub.log.outcomes["messages", number] == {fault: 1}
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", _TAKEN_OR_NOT)
 def test_what_may_arrive_twice_is_sent_three_times(stub: Stub, fault: str) -> None:
     stub.faults.shares = {fault: 1.0}

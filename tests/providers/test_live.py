@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.conftest import RunningStack
-from tests.support import Api, contact, new_numbers
+from tests.support import Api, contact, eventually, new_numbers
 
 LISTS = ("--list", "+18005551234", "--list", "+18005555678")
 MOST_CALLS = 3 + 5
@@ -77,7 +77,7 @@ def test_with_a_fault_in_every_fifth_call_every_contact_ends_right(
     live_stack: RunningStack, provider: Provider
 ) -> None:
     api = live_stack.account("--billing", "active")
-    numbers = new_numbers(400)
+    numbers = new_numbers(200)
     share = 0.2 / 6
     kinds = ("429", "500", "timeout", "reset", "half", "nonsense")
     provider.set(shares=dict.fromkeys(kinds, share), seed=7, retry_after=1)
@@ -85,7 +85,7 @@ def test_with_a_fault_in_every_fifth_call_every_contact_ends_right(
     job = api.ended_job(response)
     assert job["status"] == "completed"
     looked_up, validated = (provider.outcomes(name, numbers) for name in ("twilio", "telnyx"))
-    assert sum(count.get(kind, 0) for count in looked_up.values() for kind in kinds) > 40
+    assert sum(count.get(kind, 0) for count in looked_up.values() for kind in kinds) > 20
     for outcomes in (looked_up, validated):
         assert max(sum(count.values()) for count in outcomes.values()) <= MOST_CALLS
         assert max(count.get("ok", 0) for count in outcomes.values()) == 1
@@ -114,10 +114,7 @@ def test_a_dead_provider_rejects_nobody_and_they_are_verified_when_it_is_back(
     asked = sum(sum(count.values()) for count in provider.outcomes("twilio", numbers).values())
     assert asked < 500, "the circuit opened after a few"
     provider.set()
-    for _ in range(100_000):
-        if verified(live_stack, numbers) == set(numbers):
-            break
-    assert verified(live_stack, numbers) == set(numbers)
+    eventually(lambda: verified(live_stack, numbers), lambda found: found == set(numbers))
     assert api.get(f"/contacts/{numbers[0]}").json()["line_type"] == "CELL PHONE"
 
 
@@ -156,24 +153,23 @@ def test_who_needs_no_look_up_does_not_wait_for_those_who_do(
     live_stack: RunningStack, provider: Provider
 ) -> None:
     api = live_stack.account(*LISTS)
-    known, new = new_numbers(500), new_numbers(500)
+    known, new = new_numbers(200), new_numbers(200)
     api.summary(*(contact(number) for number in known))
-    provider.set(delay=1.5)
+    provider.set(delay=4)  # time to look at what is there before
     mixed = [
         contact(number, list_number="+18005555678")
         for pair in zip(known, new, strict=True)
         for number in pair
     ]
     response = api.bulk(*mixed, prefer="respond-async")
-    while (job := api.job(response))["processed"] == 0:
-        pass
-    assert (job["status"], job["processed"], job["progress"]) == ("processing", 500, 0.5)
+    job = eventually(lambda: api.job(response), lambda job: job["processed"] > 0)
+    assert (job["status"], job["processed"], job["progress"]) == ("processing", 200, 0.5)
     members = api.get("/contacts", params={"list_number": "+18005555678", "per_page": 1_000}).json()[
         "contacts"
     ]
     assert {member["phone_number"] for member in members} == set(known)
     ended = api.ended_job(response)
-    assert (ended["success_count"], ended["summary"]["contacts_created"]) == (1_000, 500)
+    assert (ended["success_count"], ended["summary"]["contacts_created"]) == (400, 200)
 
 
 def test_a_number_that_was_rejected_is_remembered_though_it_is_no_contact(

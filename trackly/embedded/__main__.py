@@ -1,10 +1,12 @@
-"""`python -m trackly.embedded up | demo | servers`, which the Makefile calls."""
+"""`python -m trackly.embedded up | restart | demo | servers`, which the Makefile calls."""
 
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from trackly.embedded.demo import demo
@@ -19,19 +21,61 @@ _DEFAULT_PORT = 8000
 def _until_told(run: Callable[[Stack], None]) -> int:
     """Run a stack in the state directory until Ctrl-C, SIGTERM or SIGHUP, then end all of it."""
     stop = threading.Event()
-    stack = Stack(Home(Path(os.environ.get("TRACKLY_HOME") or ROOT / ".trackly")))
+    stack = Stack(_home())
     try:
         run(stack)
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGHUP, lambda *_: stop.set())
         signal.signal(signal.SIGINT, lambda *_: stop.set())
-        stack.supervisor.watch(stop)
+        with ThreadPoolExecutor(1) as restarts:
+            signal.signal(signal.SIGUSR1, lambda *_: restarts.submit(_restarted, stack))
+            stack.supervisor.watch(stop)
     finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         # A second Ctrl-C must not leave half of it running.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         stack.stop()
     return 0
+
+
+def _restarted(stack: Stack) -> None:
+    """Restart the product; what `restart` is waiting for is how that ended."""
+    ended = "ok"
+    try:
+        stack.restart_product()
+    except StartFailed as exc:
+        ended = str(exc)
+    except Exception as exc:  # noqa: BLE001 - whoever waits must be told
+        ended = repr(exc)
+    stack.supervisor.say("restart", ended)
+    stack.home.restarts.write_text(ended)
+
+
+def _restart() -> int:
+    """Have the `up` of the state directory restart the product, and wait until it has.
+
+    Returns 1 and says why where there is none, or where something does not start.
+    """
+    home = _home()
+    owner = home.owner()
+    if owner is None:
+        print(f"Nothing runs from {home.path}: make up", file=sys.stderr)
+        return 1
+    home.restarts.unlink(missing_ok=True)
+    os.kill(owner, signal.SIGUSR1)
+    while not home.restarts.exists():
+        if home.owner() != owner:
+            print("It ended meanwhile.", file=sys.stderr)
+            return 1
+        time.sleep(0.1)
+    ended = home.restarts.read_text()
+    print("Restarted." if ended == "ok" else ended, file=sys.stdout if ended == "ok" else sys.stderr)
+    return int(ended != "ok")
+
+
+def _home() -> Home:
+    return Home(Path(os.environ.get("TRACKLY_HOME") or ROOT / ".trackly"))
 
 
 def _up(stack: Stack) -> None:
@@ -63,6 +107,7 @@ def main() -> int:
     commands: dict[str, Callable[[], int]] = {
         "up": lambda: _until_told(_up),
         "servers": lambda: _until_told(_servers),
+        "restart": _restart,
         "demo": demo,
     }
     if len(sys.argv) != 2 or sys.argv[1] not in commands:  # noqa: PLR2004 - one argument

@@ -38,6 +38,24 @@ class Home:
         lock.flush()
         self._lock = lock
 
+    def owner(self) -> int | None:
+        """The id of the process that holds the directory; None if there is none."""
+        try:
+            lock = (self.path / "lock").open()
+        except FileNotFoundError:
+            return None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read())
+        return None
+
+    @property
+    def restarts(self) -> Path:
+        """Where the last restart's end is written: "ok", or what went wrong."""
+        return self.path / "restarted"
+
     @property
     def is_held(self) -> bool:
         return self._lock is not None

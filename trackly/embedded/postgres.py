@@ -116,7 +116,7 @@ class Postgres:
             command=[str(self.binaries / "postgres"), "-D", str(self.data), *options],
             stop_signal="SIGINT",  # "fast": ends its clients' sessions instead of waiting for them
             user=self.user,
-            ready=self.is_ready,
+            ready=lambda _: self.is_ready(),
         )
 
     def is_ready(self) -> bool:

@@ -63,7 +63,7 @@ class Redis:
         lines = [f'{name} "{value}"\n' for name, value in settings.items()]
         # In a file: an argument could be read by every user of the machine.
         config.write_text("".join([*lines, f"requirepass {self.password}\n"]))
-        return Service(name="redis", command=[str(self.server), str(config)], ready=self.is_ready)
+        return Service(name="redis", command=[str(self.server), str(config)], ready=lambda _: self.is_ready())
 
     def is_ready(self) -> bool:
         try:

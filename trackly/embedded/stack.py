@@ -3,20 +3,27 @@
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trackly.embedded.home import Home, is_free, write_private
+import psutil
+
+from trackly.embedded.home import Home, write_private
 from trackly.embedded.postgres import Postgres
 from trackly.embedded.redis import Redis
 from trackly.embedded.supervisor import Service, StartFailed, Supervisor, end_leftovers
 
 # Whatever HTTP_PROXY says: these servers are on this machine.
 LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_BACKLOG = 2048
+_CELERY = ("-m", "celery", "--quiet", "-A", "trackly")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -31,6 +38,8 @@ class Stack:
         self.supervisor = Supervisor(home.path / "processes.json", output)
         self.durable = durable
         self.environment: dict[str, str] = {}
+        self._socket: socket.socket | None = None
+        self._nodes = 0
 
     def start_servers(self) -> None:
         """Hold the state directory, end what a killed stack left, start the servers, write `stack.env`."""
@@ -57,34 +66,78 @@ class Stack:
             "TRACKLY_SANDBOX_URL": f"http://127.0.0.1:{stub}",
             "TRACKLY_HOME": str(self.home.path),
         }
-        self._start("sandbox", [sys.executable, "-m", "trackly.sandbox.server", str(stub)])
+        self.supervisor.start(self._service("sandbox", ["-m", "trackly.sandbox.server", str(stub)]))
         self.home.write_environment(self.environment)
 
     def start_product(self, port: int, *, timeout: float = 60.0) -> None:
         """Migrate, start the workers, beat and the web server; returns when /readyz says so."""
-        if not is_free(port):
-            raise StartFailed(f"Port {port} is taken by another process; choose another: PORT=8001 make up")
+        try:
+            self._socket = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+        except OSError as exc:
+            raise StartFailed(f"Port {port} can't be had ({exc}); choose another: PORT=8001 make up") from exc
         self.manage("migrate", "--verbosity", "0")
-        python = sys.executable
-        celery = [python, "-m", "celery", "--quiet", "-A", "trackly"]
-        worker = [*celery, "worker", "--without-gossip", "--without-mingle", "-l", "WARNING"]
-        workers = str(os.environ.get("WORKERS") or max(1, os.cpu_count() or 1))
-        schedule = str(self.home.path / "beat-schedule")
-        self._start("worker", [*worker, "-n", "ingest@%h", "-Q", "settle,ingest", "-c", workers])
-        self._start("journeys", [*worker, "-n", "journeys@%h", "-Q", "journeys", "-c", workers])
-        self._start("live", [*worker, "-n", "live@%h", "-Q", "messages,live", "-P", "threads", "-c", "8"])
-        self._start("beat", [*celery, "beat", "-l", "WARNING", "-s", schedule, "--pidfile="])
-        gunicorn = [python, "-m", "gunicorn", "-c", "python:trackly.gunicorn", "-b", f"127.0.0.1:{port}"]
-        gunicorn += ["trackly.wsgi"]
-        self._start("web", gunicorn, ready_at=f"http://127.0.0.1:{port}/readyz", timeout=timeout)
+        for worker in self._workers():
+            self.supervisor.start(replace(worker, ready=None))  # /readyz asks them
+        self.supervisor.start(self._beat())
+        self.supervisor.start(self._web(self._socket), timeout=timeout)
 
-    def _start(
-        self, name: str, command: list[str], *, ready_at: str | None = None, timeout: float = 60.0
-    ) -> None:
-        ready = None if ready_at is None else lambda: answers(ready_at)
-        self.supervisor.start(
-            Service(name=name, command=command, environment=self.environment, ready=ready), timeout=timeout
-        )
+    def restart_product(self) -> None:
+        """Migrate, then run the code as it is now: each worker beside its predecessor, the web server's too.
+
+        Requests are taken and slices processed all the while. Raises StartFailed where something does not
+        become ready; what ran before runs on then.
+        """
+        if self._socket is None:
+            raise StartFailed("Only the servers run here; there is nothing to restart.")
+        self.manage("migrate", "--verbosity", "0")
+        for worker in self._workers():
+            self.supervisor.replace(worker)
+        self.supervisor.renew(self._beat())
+        self.supervisor.replace(self._web(self._socket))
+
+    def _workers(self) -> list[Service]:
+        count = str(os.environ.get("WORKERS") or max(1, os.cpu_count() or 1))
+        return [
+            self._worker("worker", "ingest", "-Q", "settle,ingest", "-c", count),
+            self._worker("journeys", "journeys", "-Q", "journeys", "-c", count),
+            self._worker("live", "live", "-Q", "messages,live", "-P", "threads", "-c", "8"),
+        ]
+
+    def _worker(self, name: str, node: str, *options: str) -> Service:
+        """SIGTERM lets it finish what it is at; SIGQUIT, later, has it hand its messages back."""
+        self._nodes += 1
+        node = f"{node}{self._nodes}@{socket.gethostname()}"  # a name of its own, beside its predecessor's
+        quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
+        ping = [sys.executable, *_CELERY, "inspect", "ping", "-d", node, "-t", "3"]
+
+        def answers_ping(_: int) -> bool:
+            environment = {**os.environ, **self.environment}
+            return not subprocess.run(ping, env=environment, capture_output=True, check=False).returncode
+
+        command = [*_CELERY, "worker", *quiet, "-n", node, *options]
+        return self._service(name, command, last_signal="SIGQUIT", ready=answers_ping)
+
+    def _beat(self) -> Service:
+        schedule = str(self.home.path / "beat-schedule")
+        return self._service("beat", [*_CELERY, "beat", "-l", "WARNING", "-s", schedule, "--pidfile="])
+
+    def _web(self, listener: socket.socket) -> Service:
+        """The socket is ours: connections wait in it while there is no web server, or take the next one."""
+        port, descriptor = listener.getsockname()[1], listener.fileno()
+        gunicorn = ["-m", "gunicorn", "-c", "python:trackly.gunicorn", "-b", f"fd://{descriptor}"]
+
+        def is_ready(master: int) -> bool:
+            try:
+                has_loaded = bool(psutil.Process(master).children())  # only then it forks
+            except psutil.NoSuchProcess:
+                return False
+            return has_loaded and answers(f"http://127.0.0.1:{port}/readyz")
+
+        return self._service("web", [*gunicorn, "trackly.wsgi"], ready=is_ready, sockets=(descriptor,))
+
+    def _service(self, name: str, command: Sequence[str], **more: Any) -> Service:
+        """A Python program of the product's, in the stack's environment."""
+        return Service(name=name, command=[sys.executable, *command], environment=self.environment, **more)
 
     def manage(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
         """Run `manage.py` against the stack; its output. Raises StartFailed."""
@@ -128,6 +181,8 @@ class Stack:
         if not self.home.is_held:
             return
         self.supervisor.stop()
+        if self._socket is not None:
+            self._socket.close()
         self.home.remove_environment()
         self.home.release()
 

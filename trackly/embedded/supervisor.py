@@ -17,7 +17,8 @@ from typing import IO, Any
 import psutil
 
 GRACE_SECONDS = 20.0
-"""How long a process may take to end before it is killed."""
+"""How long a process may take to end before it is told otherwise."""
+_LAST_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 _STEADY_SECONDS = 10.0
 """A process that lived this long is restarted at once, others after a growing pause."""
@@ -36,8 +37,13 @@ class Service:
     command: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
+    last_signal: str = "SIGKILL"
+    """For what has not ended GRACE_SECONDS after `stop_signal`."""
     user: str | None = None
-    ready: Callable[[], bool] | None = None
+    ready: Callable[[int], bool] | None = None
+    """Whether the process of this id does its work."""
+    sockets: tuple[int, ...] = ()
+    """Descriptors that the process is given, under the same numbers."""
 
 
 @dataclass
@@ -56,7 +62,7 @@ class Supervisor:
         self._record = record
         self._output = output or sys.stdout
         self._running: list[_Running] = []
-        self._printing = threading.Lock()
+        self._printing, self._recording = threading.Lock(), threading.Lock()
         self._relays: list[threading.Thread] = []
 
     def say(self, name: str, line: str) -> None:
@@ -66,21 +72,59 @@ class Supervisor:
 
     def start(self, service: Service, *, timeout: float = 60.0) -> None:
         """Start a service and wait until it is ready. Raises StartFailed."""
+        self._start(service, timeout)
+
+    def _start(self, service: Service, timeout: float) -> _Running:
         running = _Running(service, self._spawn(service), time.monotonic())
         self._running.append(running)
         self._write_record()
         if service.ready is not None:
             self._await(running, service.ready, timeout)
+        return running
 
-    def _await(self, running: _Running, ready: Callable[[], bool], timeout: float) -> None:
+    def _await(self, running: _Running, ready: Callable[[int], bool], timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while not ready():
+        while not ready(running.process.pid):
             name = running.service.name
             if running.process.poll() is not None:
                 raise StartFailed(f"{name} ended with {running.process.returncode} while starting.")
             if time.monotonic() > deadline:
                 raise StartFailed(f"{name} is not ready after {timeout:.0f} s.")
             time.sleep(_POLL_SECONDS)
+
+    def replace(self, service: Service, *, timeout: float = 60.0) -> None:
+        """Start the service beside the one of its name, and end that once the new one is ready.
+
+        Raises StartFailed if it does not become ready; then the old one runs on.
+        """
+        old = self._named(service.name)
+        try:
+            new = self._start(service, timeout)
+        except StartFailed:
+            failed = self._running.pop()
+            self._end(failed)
+            self._write_record()
+            raise
+        with self._recording:
+            self._running.remove(new)
+            self._running[self._running.index(old)] = new
+        self._write_record()
+        self._end(old)
+
+    def renew(self, service: Service) -> None:
+        """End the one of the service's name, then start it: for what must not run twice."""
+        old = self._named(service.name)
+        self._running.remove(old)
+        self._end(old)
+        self._start(service, timeout=0)
+
+    def _named(self, name: str) -> _Running:
+        [found] = [running for running in self._running if running.service.name == name]
+        return found
+
+    def _end(self, running: _Running) -> None:
+        service = running.service
+        end(running.process, getattr(signal, service.stop_signal), getattr(signal, service.last_signal))
 
     def _spawn(self, service: Service) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
@@ -91,6 +135,7 @@ class Supervisor:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            pass_fds=service.sockets,
             start_new_session=True,  # Ctrl-C is for us alone; and its children can be ended with it
             **identity(service.user),
         )
@@ -108,7 +153,7 @@ class Supervisor:
     def watch(self, stop: threading.Event) -> None:
         """Restart what dies until `stop` is set."""
         while not stop.wait(_POLL_SECONDS):
-            for running in self._running:
+            for running in list(self._running):
                 self._look_after(running)
 
     def _look_after(self, running: _Running) -> None:
@@ -130,21 +175,23 @@ class Supervisor:
     def stop(self) -> None:
         """End everything, the last started first."""
         for running in reversed(self._running):
-            end(running.process, getattr(signal, running.service.stop_signal))
+            self._end(running)
         self._running.clear()
         for relay in self._relays:
             relay.join(timeout=5)
         self._record.unlink(missing_ok=True)
 
     def _write_record(self) -> None:
-        entries = []
-        for running in self._running:
-            with suppress(psutil.NoSuchProcess):
-                born = psutil.Process(running.process.pid).create_time()
-                entries.append([running.service.name, running.process.pid, born, running.service.stop_signal])
-        temporary = self._record.with_suffix(".new")
-        temporary.write_text(json.dumps(entries))
-        temporary.replace(self._record)
+        with self._recording:
+            entries = []
+            for running in self._running:
+                with suppress(psutil.NoSuchProcess):
+                    process = psutil.Process(running.process.pid)
+                    service = running.service
+                    entries.append([service.name, process.pid, process.create_time(), service.stop_signal])
+            temporary = self._record.with_suffix(".new")
+            temporary.write_text(json.dumps(entries))
+            temporary.replace(self._record)
 
 
 def identity(user: str | None) -> dict[str, Any]:
@@ -155,15 +202,16 @@ def identity(user: str | None) -> dict[str, Any]:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def end(process: "subprocess.Popen[str]", stop_signal: signal.Signals) -> None:
-    """Ask a process to end, kill it if it doesn't, and kill what it leaves in its session."""
+def end(process: "subprocess.Popen[str]", stop_signal: signal.Signals, last_signal: signal.Signals) -> None:
+    """Ask a process to end, once more with `last_signal`, kill it if it doesn't, and what it leaves."""
+    for asking, patience in ((stop_signal, GRACE_SECONDS), (last_signal, _LAST_SECONDS)):
+        if process.poll() is None:
+            process.send_signal(asking)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
     if process.poll() is None:
-        process.send_signal(stop_signal)
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
     end_group(process.pid, signal.SIGKILL)
 
 

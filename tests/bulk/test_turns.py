@@ -1,0 +1,124 @@
+"""Turns: an account's jobs go to the workers a few at a time, and nobody waits for another's thousand."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from contacts.bulk import control, process, recover, tasks, turns
+from contacts.bulk.accept import accept, read_batch
+from contacts.bulk.models import BulkJob, BulkSlice, Lane
+from tests.support import new_account
+from trackly.accounts.models import Account
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _two_at_a_time(settings: Any) -> None:
+    settings.TRACKLY_JOBS_IN_FLIGHT = 2
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """The jobs that went to the workers, in order."""
+    found: list[UUID] = []
+
+    def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
+        assert set(slice_ids) == set(BulkSlice.objects.filter(job=job_id).values_list("pk", flat=True))
+        assert lane == Lane.INGEST
+        found.append(job_id)
+
+    monkeypatch.setattr(tasks, "fan_out", fan_out)
+    return found
+
+
+@pytest.fixture
+def account() -> Account:
+    return new_account()[0]
+
+
+def post(account: Account) -> BulkJob:
+    """Accept a batch and send it, as the view does."""
+    job, slice_ids = accept(account, read_batch({"contacts": b"[1]"}))
+    tasks.send(job, slice_ids)
+    return job
+
+
+def work(job: BulkJob) -> None:
+    """What the workers do."""
+    for slice_id in job.slices.values_list("pk", flat=True):
+        process.process(slice_id)
+    tasks.settle(str(job.pk))
+
+
+def test_the_end_of_a_job_sends_its_accounts_next_in_the_order_of_acceptance(
+    account: Account, sent: list[UUID]
+) -> None:
+    jobs = [post(account) for _ in range(5)]
+    ids = [job.pk for job in jobs]
+    assert sent == ids[:2]
+    work(jobs[1])
+    assert sent == ids[:3]
+    work(jobs[0])
+    assert sent == ids[:4]
+    for job in jobs[2:]:
+        work(job)
+    assert sent == ids
+    assert not BulkJob.objects.exclude(status="completed").exists()
+
+
+def test_another_accounts_job_does_not_wait(account: Account, sent: list[UUID]) -> None:
+    for _ in range(5):
+        post(account)
+    other = post(new_account()[0])
+    assert sent[-1] == other.pk
+    assert len(sent) == 3
+
+
+def test_a_job_that_ends_while_another_is_being_accepted_makes_room_for_it(
+    account: Account, sent: list[UUID]
+) -> None:
+    first, _ = post(account), post(account)
+    late, slice_ids = accept(account, read_batch({"contacts": b"[1]"}))
+    assert late.sent_at is None
+    BulkJob.objects.filter(pk=first.pk).update(status="completed", completed_at=timezone.now())
+    tasks.send(late, slice_ids)
+    assert sent[-1] == late.pk
+
+
+def test_the_sweep_sends_those_whose_turn_was_forgotten(account: Account, sent: list[UUID]) -> None:
+    first, second, third = (post(account) for _ in range(3))
+    for job in (first, second):
+        BulkJob.objects.filter(pk=job.pk).update(status="completed", completed_at=timezone.now())
+    assert turns.waiting() == [account.pk]
+    tasks.sweep()
+    assert sent == [first.pk, second.pk, third.pk]
+    assert turns.waiting() == []
+
+
+def test_a_job_that_waits_for_its_turn_is_not_stalled(
+    account: Account, sent: list[UUID], settings: Any
+) -> None:
+    settings.TRACKLY_SWEEP_AFTER = 0
+    jobs = [post(account) for _ in range(3)]
+    assert {job_id for job_id, _ in recover.take_stalled()} == {job.pk for job in jobs[:2]}
+    assert sent == [job.pk for job in jobs[:2]]
+
+
+def test_a_job_that_waits_for_its_turn_can_be_cancelled(account: Account, sent: list[UUID]) -> None:
+    jobs = [post(account) for _ in range(4)]
+    control.cancel(jobs[2].pk)
+    jobs[2].refresh_from_db()
+    assert (jobs[2].status, jobs[2].processed) == ("cancelled", 0)
+    work(jobs[0])
+    assert sent == [jobs[0].pk, jobs[1].pk, jobs[3].pk]
+
+
+def test_no_slices_are_sent_where_there_is_no_room(account: Account, sent: list[UUID]) -> None:
+    for _ in range(4):
+        post(account)
+    assert turns.take(account.pk) == {}
+    assert len(sent) == 2
