@@ -178,7 +178,7 @@ def running(*, workers: int | None = None, product: bool = True, **environment: 
                 with psycopg.connect(stack.environment["DATABASE_URL"], autocommit=True) as connection:
                     yield Running(stack, port, account, connection, count)
             except BaseException:
-                print(f"the log's end:\n{path.read_text()[-4_000:]}", file=sys.stderr)
+                print(f"the log's end:\n{path.read_text()[-20_000:]}", file=sys.stderr)
                 raise
             finally:
                 stack.stop()

@@ -43,6 +43,9 @@ class _Resource(resources.ModelResource):  # type: ignore[misc]
     def get_row_result_class(cls) -> type[RowResult]:
         return _Quiet
 
+    def after_import(self, dataset: Any, result: Any, **kwargs: Any) -> None:
+        """Leave the ids' sequence alone: the package sets it back, and imports at once would collide."""
+
 
 class _Bulk:
     use_bulk = True
