@@ -73,8 +73,10 @@ class Faults(threading.Thread):
     def _mother(self, name: str) -> psutil.Process:
         """The process of this service. Raises NoSuchProcess if it is down."""
         entries = json.loads((self._stack.home.path / "processes.json").read_text())
-        [pid] = [pid for service, pid, *_ in entries if service == name]
-        return psutil.Process(pid)
+        pids = [pid for service, pid, *_ in entries if service == name]
+        if not pids:
+            raise psutil.NoSuchProcess(0, name)
+        return psutil.Process(pids[0])
 
     def _child(self, *names: str) -> psutil.Process:
         children = self._mother(self._random.choice(names)).children()
