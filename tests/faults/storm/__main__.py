@@ -115,11 +115,13 @@ def storm(folder: Path, seconds: float, seed: int, *, sweeps: bool) -> int:
         for thread in (*clients, faults):
             thread.start()
         began = time.monotonic()
-        over.wait(seconds)
-        faults.stop()
-        over.set()
-        for client in clients:
-            client.join()
+        try:
+            over.wait(seconds)
+        finally:  # also where it is interrupted
+            faults.stop()
+            over.set()
+            for client in clients:
+                client.join()
         lasted = time.monotonic() - began
 
         def rows(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
