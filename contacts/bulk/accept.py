@@ -1,5 +1,6 @@
 """Acceptance: from the body's bytes to a job and its slices in the database. From then on nothing is lost."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -76,9 +77,21 @@ RETURNING id, sent_at
 """  # noqa: S608 - put together from constants
 
 _head = msgspec.json.Decoder(_Head).decode
-_pack = msgspec.msgpack.Encoder().encode
-unpack = msgspec.msgpack.Decoder(list[Item]).decode
-"""The items of a slice's payload."""
+_encode_items = msgspec.msgpack.Encoder().encode
+_decode_items = msgspec.msgpack.Decoder(list[Item]).decode
+_ZLIB = b"\x78"
+"""The first byte of what zlib has compressed, and of no list in msgpack."""
+
+
+def pack(items: Sequence[Item]) -> bytes:
+    """The payload of a slice. Compressed here, PostgreSQL need not: that takes three times as long there."""
+    return zlib.compress(_encode_items(items), 1)
+
+
+def unpack(payload: bytes | memoryview) -> list[Item]:
+    """The items of a slice's payload."""
+    packed = bytes(payload)
+    return _decode_items(zlib.decompress(packed) if packed.startswith(_ZLIB) else packed)
 
 
 def read_batch(members: dict[str, bytes]) -> Batch:
@@ -146,7 +159,7 @@ def cut(groups: Sequence[Sequence[Item]], size: int) -> list[list[Item]]:
 def new_slice(job: BulkJob, items: list[Item], lane: Lane, *, counted_as_errors: bool = False) -> BulkSlice:
     """A slice that is not saved yet. `counted_as_errors`: the job's counters hold its contacts already."""
     errors = len(items) if counted_as_errors else 0
-    return BulkSlice(job=job, lane=lane, size=len(items), error_count=errors, payload=_pack(items))
+    return BulkSlice(job=job, lane=lane, size=len(items), error_count=errors, payload=pack(items))
 
 
 def accept(
@@ -223,7 +236,7 @@ def _insert(job: BulkJob, batch: Batch) -> list[int]:
             "digest": job.request_digest,
             "limit": settings.TRACKLY_JOBS_IN_FLIGHT,
             "sizes": [len(items) for items in slices],
-            "payloads": [_pack(sorted(items)) for items in slices],
+            "payloads": [pack(sorted(items)) for items in slices],
         },
     )
     job.sent_at = made[0]["sent_at"]

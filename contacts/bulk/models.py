@@ -169,7 +169,7 @@ class BulkSlice(models.Model):
     lane = models.CharField(max_length=8, choices=Lane, default=Lane.INGEST)
     status = models.CharField(max_length=16, choices=SliceStatus, default=SliceStatus.PENDING)
     size = models.IntegerField(help_text="Contacts in it; what was put off counts in the later slice.")
-    payload = models.BinaryField(help_text="msgpack: a list of [index, the contact as sent].")
+    payload = models.BinaryField(help_text="msgpack, compressed: a list of [index, the contact as sent].")
     attempts = models.IntegerField(default=0, help_text="How often it failed: raised, or fell silent.")
     claimed_at = models.DateTimeField(null=True, help_text="Since when a worker is at it; empty: none is.")
     claimed_by = models.CharField(

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import OperationalError, connections
 
-from contacts.bulk.accept import Batch, accept, cut, read_batch, unpack
+from contacts.bulk.accept import Batch, accept, cut, pack, read_batch, unpack
 from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, BulkSlice
 from tests.support import new_account
@@ -120,3 +121,12 @@ def test_a_commit_of_which_nothing_can_be_learned_says_so(loses_commits: Callabl
         accept(account, batch_of({}))
     assert (refused.value.status, refused.value.code) == (500, "internal_error")
     assert BulkJob.objects.count() == 1
+
+
+def test_a_payload_comes_back_as_it_was_also_one_of_before_there_was_compression() -> None:
+    items = [(0, b'{"phone_number": "+14155550100"}'), (7, b"\xff\x00")]
+    assert unpack(pack(items)) == items
+    assert unpack(memoryview(pack(items))) == items
+    assert unpack(msgspec.msgpack.encode(items)) == items
+    assert unpack(msgspec.msgpack.encode(items * 400)) == items * 400
+    assert len(pack(items * 400)) < len(msgspec.msgpack.encode(items * 400)) / 5

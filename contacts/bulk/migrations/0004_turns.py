@@ -22,6 +22,11 @@ class Migration(migrations.Migration):
             name='sent_at',
             field=models.DateTimeField(default=django.utils.timezone.now, help_text='When its message was last sent; empty: not yet.', null=True),
         ),
+        migrations.AlterField(
+            model_name='bulkslice',
+            name='payload',
+            field=models.BinaryField(help_text='msgpack, compressed: a list of [index, the contact as sent].'),
+        ),
         migrations.AddIndex(
             model_name='bulkjob',
             index=models.Index(models.F('account'), models.F('created_at'), condition=models.Q(('completed_at__isnull', True), ('sent_at__isnull', True)), name='bulk_job_waiting'),

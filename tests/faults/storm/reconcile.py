@@ -1,5 +1,6 @@
 """What clients were told against what the tables and the gateway hold."""
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -121,16 +122,21 @@ class Reconciliation:
         known = {batch.job_id for batch in client.told.accepted}
         for batch in list(client.told.unknown):
             [sent] = {sent["custom_fields"]["sent"] for sent in batch.contacts}
-            found = self._rows(
-                "SELECT j.id::text, j.total FROM bulk_bulkjob j JOIN bulk_bulkslice s ON s.job_id = j.id"
-                " WHERE j.account_id = %s AND NOT j.id::text = ANY(%s) AND s.payload LIKE %s GROUP BY 1, 2",
-                client.api.account_id,
-                [job_id for job_id in known if job_id],
-                b'%"sent":' + str(sent).encode() + b"}%",
-            )
+            mark = b'"sent":' + str(sent).encode() + b"}"
+            found = [
+                job_id
+                for job_id, payload in self._rows(
+                    "SELECT j.id::text, s.payload FROM bulk_bulkjob j"
+                    " JOIN bulk_bulkslice s ON s.job_id = j.id"
+                    " WHERE j.account_id = %s AND s.lane = 'ingest' ORDER BY s.id",
+                    client.api.account_id,
+                )
+                if job_id not in known and mark in zlib.decompress(payload)
+            ]
+            found = list(dict.fromkeys(found))
             self._same("jobs of one request without an answer", len(found), min(len(found), 1))
             if found:
-                batch.job_id = found[0][0]
+                batch.job_id = found[0]
                 client.told.accepted.append(batch)
                 client.told.unknown.remove(batch)
 
