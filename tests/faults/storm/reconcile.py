@@ -43,7 +43,9 @@ class Reconciliation:
         self._same("refused numbers that are contacts all the same", self._stored(refused), set())
         made = sum(
             row[0]
-            for row in self._rows("SELECT (summary::jsonb ->> 'contacts_created')::int FROM bulk_bulkjob")
+            for row in self._rows(
+                "SELECT (NULLIF(summary, '')::jsonb ->> 'contacts_created')::int FROM bulk_bulkjob"
+            )
         )
         self._same("contacts created by the jobs' sums", self._count("contacts_contact"), made)
         self._same("messages the gateway took, by number", Counter(self._taken), self._expected_messages)
