@@ -44,7 +44,7 @@ class Reconciliation:
         made = sum(
             row[0]
             for row in self._rows(
-                "SELECT (NULLIF(summary, '')::jsonb ->> 'contacts_created')::int FROM bulk_bulkjob"
+                "SELECT (summary::jsonb ->> 'contacts_created')::int FROM bulk_bulkjob WHERE summary <> ''"
             )
         )
         self._same("contacts created by the jobs' sums", self._count("contacts_contact"), made)
