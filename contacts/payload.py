@@ -1,6 +1,7 @@
 """The contact object: its fields, its rules, and what is said where one is broken (contract, "A contact")."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,10 @@ T = TypeVar("T")
 
 MAX_CONTACT_BYTES = 4_000
 MAX_URL_CHARACTERS = 2_048
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
+"""As everybody writes it, and `ipaddress` too."""
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!-~]*)?")
+_UNPRINTABLE = re.compile(r"[\x00- \x7f]")
 
 
 class ContactError(Exception):
@@ -94,6 +99,54 @@ def parse(raw: bytes, value: Any) -> Contact:
     )
 
 
+class _Plain(msgspec.Struct):
+    """A contact of the usual kind: nothing but what the contract names, in the right types."""
+
+    phone_number: str
+    list_number: str
+    use_journeys: bool = False
+    skip_journey_if_exists: bool = True
+    use_validation: bool = False
+    signup_date: str | None = None
+    ip_address: str | None = None
+    url: str | None = None
+    custom_fields: dict[str, str | bool | int | float] | msgspec.UnsetType = msgspec.UNSET
+    replace_custom_fields: bool = False
+
+
+_plain = msgspec.json.Decoder(_Plain).decode
+
+
+def parse_plain(raw: bytes) -> Contact | None:
+    """What `parse` makes of a contact in which nothing is wrong or unusual; None: ask `decode` and `parse`.
+
+    A third of their time, for what nearly all contacts are: msgspec checks the types while it reads.
+    """
+    if len(raw) > MAX_CONTACT_BYTES or b"\\" in raw or b"null" in raw or json.depth(raw) > json.MODEST_DEPTH:
+        return None  # an escape may stand for what can't be stored
+    try:
+        plain = _plain(raw)
+        number = phone.parse(plain.phone_number)
+        if number is None or not phone.is_e164(plain.list_number):
+            return None
+        fields = plain.custom_fields
+        return Contact(
+            plain.phone_number,
+            number,
+            plain.list_number,
+            plain.use_journeys,
+            plain.skip_journey_if_exists,
+            plain.use_validation,
+            None if plain.signup_date is None else _moment(plain.signup_date),
+            None if plain.ip_address is None else _ip_address(plain.ip_address),
+            "" if plain.url is None else _url(plain.url),
+            {} if fields is msgspec.UNSET else fields,
+            plain.replace_custom_fields and fields is not msgspec.UNSET,
+        )
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
+
+
 def _invalid(name: str, message: str) -> ContactError:
     return ContactError("invalid_field", f"{name} {message}", field=name)
 
@@ -130,6 +183,8 @@ def _moment(given: Any) -> datetime:
 def _ip_address(given: Any) -> str:
     """IPv4 or IPv6, without a zone (`%eth0` means something on one machine only)."""
     message = "must be an IPv4 or IPv6 address"
+    if isinstance(given, str) and _IPV4.fullmatch(given):
+        return given
     if not isinstance(given, str) or "%" in given:
         raise ValueError(message)
     try:
@@ -142,7 +197,9 @@ def _url(given: Any) -> str:
     message = f"must be an http or https URL of up to {MAX_URL_CHARACTERS:,} characters"
     if not isinstance(given, str) or len(given) > MAX_URL_CHARACTERS:
         raise ValueError(message)
-    if any(character <= " " or character == "\x7f" for character in given) or not storable(given):
+    if _PLAIN_URL.fullmatch(given):
+        return given
+    if _UNPRINTABLE.search(given) or not storable(given):
         raise ValueError(message)
     try:
         parts = urlsplit(given)

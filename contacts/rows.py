@@ -12,16 +12,20 @@ from contacts.models import LineType
 from trackly import sql
 from trackly.api import json
 
-_COLUMNS = (
-    "phone_number text, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean"
-)
+# A thousand numbers have a handful of facts between them: each is sent once, and a number says which it has.
+_INPUT = """
+unnest(%(numbers)s::text[], %(which)s::int[]) AS input (phone_number, which)
+JOIN jsonb_to_recordset(%(facts)s::jsonb) AS known (
+    which int, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean
+) USING (which)
+"""
 
 _INSERT = f"""
 INSERT INTO contacts_contact (
     phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at
 )
 SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now()
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_COLUMNS})
+FROM {_INPUT}
 ORDER BY phone_number
 ON CONFLICT (phone_number) DO NOTHING
 RETURNING id, phone_number
@@ -30,7 +34,7 @@ RETURNING id, phone_number
 # Without FOR NO KEY UPDATE a foreign key's check (FOR KEY SHARE) by a third party would have to wait.
 _LOCK = """
 SELECT id, phone_number FROM contacts_contact
-WHERE phone_number = ANY(%(numbers)s)
+WHERE phone_number = ANY(%(numbers)s::text[])
 ORDER BY phone_number
 FOR NO KEY UPDATE
 """
@@ -38,14 +42,14 @@ FOR NO KEY UPDATE
 _KNOWN = """
 SELECT id, phone_number, carrier, line_type, time_zone, can_receive,
        verified_at IS NOT NULL AND verified_at > %(good_since)s AS is_fresh
-FROM contacts_contact WHERE phone_number = ANY(%(numbers)s)
+FROM contacts_contact WHERE phone_number = ANY(%(numbers)s::text[])
 """
 
 _VERIFY = f"""
 UPDATE contacts_contact AS contact
-SET carrier = input.carrier, line_type = input.line_type, time_zone = input.time_zone,
-    can_receive = input.can_receive, verified_at = now()
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS input ({_COLUMNS})
+SET carrier = known.carrier, line_type = known.line_type, time_zone = known.time_zone,
+    can_receive = known.can_receive, verified_at = now()
+FROM {_INPUT}
 WHERE contact.phone_number = input.phone_number
 """  # noqa: S608 - constants
 
@@ -53,7 +57,7 @@ WHERE contact.phone_number = input.phone_number
 def known(phone_numbers: Iterable[str], good_since: datetime) -> tuple[dict[str, int], dict[str, Facts]]:
     """The contacts of these numbers: their ids, and the facts that were verified after `good_since`."""
     ids, facts = {}, {}
-    for row in sql.rows(_KNOWN, {"numbers": list(phone_numbers), "good_since": good_since}):
+    for row in sql.rows(_KNOWN, {"numbers": sql.array(phone_numbers), "good_since": good_since}):
         number = row["phone_number"]
         ids[number] = row["id"]
         if row["is_fresh"]:
@@ -64,33 +68,39 @@ def known(phone_numbers: Iterable[str], good_since: datetime) -> tuple[dict[str,
 
 def insert(facts: Mapping[str, Facts]) -> dict[str, int]:
     """Make a contact of each number that is none yet; the ids of those that were made, by number."""
-    return _ids(_INSERT, {"rows": _rows(facts)})
+    return _ids(_INSERT, _input(facts))
 
 
 def lock(phone_numbers: Iterable[str]) -> dict[str, int]:
     """Lock the contacts of these numbers until the transaction ends; their ids, by number."""
-    return _ids(_LOCK, {"numbers": list(phone_numbers)})
+    return _ids(_LOCK, {"numbers": sql.array(phone_numbers)})
 
 
 def verify(facts: Mapping[str, Facts]) -> None:
     """Store new facts of contacts that the caller has locked."""
-    sql.rows(_VERIFY, {"rows": _rows(facts)})
+    sql.rows(_VERIFY, _input(facts))
 
 
 def _ids(statement: str, parameters: dict[str, object]) -> dict[str, int]:
     return {row["phone_number"]: row["id"] for row in sql.rows(statement, parameters)}
 
 
-def _rows(facts: Mapping[str, Facts]) -> str:
-    rows = [
+def _input(facts: Mapping[str, Facts]) -> dict[str, object]:
+    """The parameters of _INPUT."""
+    different = {known: which for which, known in enumerate(dict.fromkeys(facts.values()))}
+    described = [
         {
-            "phone_number": number,
+            "which": which,
             "carrier": known.carrier,
             "line_type": known.line_type,
             "time_zone": known.time_zone,
             "can_receive": known.can_receive,
             "verified": known.verified,
         }
-        for number, known in facts.items()
+        for known, which in different.items()
     ]
-    return json.encode(rows).decode()
+    return {
+        "numbers": sql.array(facts),
+        "which": sql.array(different[known] for known in facts.values()),
+        "facts": json.encode(described).decode(),
+    }

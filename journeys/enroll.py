@@ -30,7 +30,8 @@ GROUP BY journey.id ORDER BY journey.id
 # `+ 0`: by contact, as in contacts.bulk.write.
 _OTHER_LISTS = """
 SELECT contact_id, array_agg(sending_list_id) AS lists FROM contacts_listcontact
-WHERE contact_id = ANY(%(contacts)s) AND sending_list_id + 0 = ANY(%(lists)s) AND unsubscribed_at IS NULL
+WHERE contact_id = ANY(%(contacts)s::bigint[]) AND sending_list_id + 0 = ANY(%(lists)s::bigint[])
+    AND unsubscribed_at IS NULL
 GROUP BY contact_id
 """
 
@@ -139,7 +140,7 @@ def _lists_of(
     }
     if not asked:
         return {}
-    contacts, lists = (list(set(ids)) for ids in zip(*asked, strict=True))
+    contacts, lists = (sql.array(set(ids)) for ids in zip(*asked, strict=True))
     found = sql.rows(_OTHER_LISTS, {"contacts": contacts, "lists": lists})
     return {row["contact_id"]: row["lists"] for row in found}
 

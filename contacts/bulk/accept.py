@@ -27,7 +27,8 @@ logger = structlog.get_logger(__name__)
 
 MAX_CONTACTS = 1_000
 _UNKNOWN_END = (
-    "The database was lost while the batch was being accepted, and whether it was is not known."
+    "The connection to the database broke while the batch was being accepted,"
+    " and whether it was is not known."
     " Send it again with the same Idempotency-Key, or look for it in GET /jobs."
 )
 
@@ -51,6 +52,9 @@ class Batch:
     """The same items; those of one phone number stand together, in order."""
     asks_for_validation: bool
 
+
+_NOT_FOR_EVER = "SET LOCAL lock_timeout = '10s'"
+"""For a first try that the server has not noticed to be over."""
 
 # One statement for the job and its slices. They are sent at once, unless the account has enough jobs among
 # the workers (contacts.bulk.turns).
@@ -210,14 +214,16 @@ def _keep(job: BulkJob, batch: Batch) -> list[int]:
 def _keep_after_all(job: BulkJob, batch: Batch) -> list[int]:
     connection.close()
     try:
-        with transaction.atomic():
-            return _insert(job, batch)
-    except IntegrityError:
-        slices = list(BulkSlice.objects.filter(job=job).values_list("pk", flat=True))
-        if not slices:
-            raise  # another request has used the idempotency key
-        job.refresh_from_db()
-        return slices
+        try:
+            with transaction.atomic():
+                sql.rows(_NOT_FOR_EVER, {})
+                return _insert(job, batch)
+        except IntegrityError:
+            slices = list(BulkSlice.objects.filter(job=job).values_list("pk", flat=True))
+            if not slices:
+                raise  # another request has used the idempotency key
+            job.refresh_from_db()
+            return slices
     except (OperationalError, InterfaceError) as exc:
         raise ApiError(500, "internal_error", _UNKNOWN_END) from exc
 

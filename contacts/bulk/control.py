@@ -1,6 +1,5 @@
 """What a customer can do with a job: stop it, and run again what failed."""
 
-from collections import defaultdict
 from uuid import UUID
 
 from django.db import transaction
@@ -8,13 +7,13 @@ from django.utils import timezone
 
 from billing.gate import require_billable
 from contacts.bulk.accept import look_over, unpack
-from contacts.bulk.models import BulkJob, JobStatus, Lane, SliceStatus
+from contacts.bulk.models import BulkJob, JobStatus, SliceStatus
 from contacts.bulk.settle import settle
 from trackly.api.errors import ApiError
 
 
-def retry(job_id: UUID) -> dict[Lane, list[int]]:
-    """Make the failed slices pending again; returns their ids by lane, to be sent after the commit.
+def retry(job_id: UUID) -> None:
+    """Make the failed slices pending again; they wait for their account's turn, like what is new.
 
     The job runs again; its progress does not fall: until they end, the contacts count as the errors they are.
     Raises 409 `not_retryable` unless the job has failed, 402 as acceptance would.
@@ -25,20 +24,17 @@ def retry(job_id: UUID) -> dict[Lane, list[int]]:
             raise ApiError(
                 409, "not_retryable", f"The job is {job.status}; only a failed one can be retried."
             )
-        failed: dict[Lane, list[int]] = defaultdict(list)
         of_job = job.slices.filter(status=SliceStatus.FAILED)
         payloads = of_job.values_list("payload", flat=True)
         if any(look_over(unpack(payload)).asks_for_validation for payload in payloads):
             require_billable(job.account)
-        for slice_id, lane in of_job.values_list("pk", "lane"):
-            failed[Lane(lane)].append(slice_id)
-        now = timezone.now()
-        of_job.update(status=SliceStatus.PENDING, finished_at=None, attempts=0, claimed_at=None, sent_at=now)
+        of_job.update(status=SliceStatus.PENDING, finished_at=None, attempts=0, claimed_at=None, sent_at=None)
         job.status, job.completed_at, job.summary = JobStatus.PROCESSING, None, ""
-        job.sent_at = job.sent_at or now
+        job.sent_at, job.turn_over = None, False
         job.cancel_requested_at = None  # of a cancellation that came too late to stop anything
-        job.save(update_fields=["status", "completed_at", "summary", "sent_at", "cancel_requested_at"])
-    return failed
+        job.save(
+            update_fields=["status", "completed_at", "summary", "sent_at", "turn_over", "cancel_requested_at"]
+        )
 
 
 def cancel(job_id: UUID) -> None:

@@ -83,6 +83,10 @@ class Entry:
 def read(index: int, raw: bytes) -> Entry:
     """Decode and check one contact. Never raises for what a client can send."""
     entry = Entry(index, raw)
+    if (plain := payload.parse_plain(raw)) is not None:
+        entry.contact, entry.phone_as_sent = plain, plain.phone_number
+        entry.list_number, entry.use_journeys = plain.list_number, plain.use_journeys
+        return entry
     if payload.is_too_deep(raw):
         entry.error = ContactError("invalid_contact", "The contact is nested too deeply")
         return entry

@@ -56,6 +56,11 @@ class BulkJob(models.Model):
     sent_at = models.DateTimeField(
         null=True, help_text="When it went to the workers; empty: its account's turn has not come."
     )
+    turn_over = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="What needs no network is done; the look-ups that are left keep no other job waiting.",
+    )
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -82,7 +87,7 @@ class BulkJob(models.Model):
             ),
             models.Index(
                 "account",
-                condition=Q(completed_at__isnull=True, sent_at__isnull=False),
+                condition=Q(completed_at__isnull=True, sent_at__isnull=False, turn_over=False),
                 name="bulk_job_in_flight",
             ),
         ]

@@ -64,6 +64,11 @@ WITH slice AS (
 )
 UPDATE bulk_bulkjob AS job
 SET status = CASE job.status WHEN 'queued' THEN 'processing' ELSE job.status END,
+    turn_over = job.turn_over OR NOT EXISTS (
+        SELECT FROM bulk_bulkslice AS other
+        WHERE other.job_id = job.id AND other.status = 'pending' AND other.lane = 'ingest'
+            AND other.id <> %(id)s
+    ),
     started_at = COALESCE(job.started_at, %(started)s),
     processed = job.processed + %(size)s + %(counted_later)s - errors_before,
     success_count = job.success_count + %(success_count)s,

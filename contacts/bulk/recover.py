@@ -47,8 +47,9 @@ def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
 
 
 def orphans() -> list[UUID]:
-    """Jobs whose slices have all ended without the job: the chord's body was lost."""
+    """Jobs whose slices have all ended without the job, or that were cancelled and have not ended."""
     pending = BulkSlice.objects.filter(job=OuterRef("pk"), status=SliceStatus.PENDING)
     before = timezone.now() - timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
-    unsettled = BulkJob.objects.filter(~Q(status__in=ENDED), ~Exists(pending), created_at__lt=before)
+    over = ~Exists(pending) | Q(cancel_requested_at__lt=before)
+    unsettled = BulkJob.objects.filter(~Q(status__in=ENDED), over, created_at__lt=before)
     return list(unsettled.values_list("pk", flat=True)[:_AT_ONCE])

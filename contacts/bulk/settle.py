@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from contacts.bulk import waiting
@@ -23,8 +23,9 @@ _COUNTS = ("success_count", "error_count", "contacts_created", "list_contacts_cr
 
 
 def may_end(job_id: UUID) -> bool:
-    """Whether every contact has been processed, so that to settle the job is worth a try."""
-    return BulkJob.objects.filter(pk=job_id, processed=F("total"), completed_at=None).exists()
+    """Whether every contact has been processed, or none shall be any more: then to settle is worth a try."""
+    over = Q(processed=F("total")) | Q(cancel_requested_at__isnull=False)
+    return BulkJob.objects.filter(over, pk=job_id, completed_at=None).exists()
 
 
 def settle(job_id: UUID) -> int | None:

@@ -33,13 +33,15 @@ def send(job: BulkJob, slice_ids: Sequence[int]) -> None:
 
 def send_next(account_id: int) -> None:
     """Send the account's next jobs, if there is room for any. Raises nothing: the sweep does it too."""
+    if not _broker.may_be_tried():
+        return
     try:
         taken = turns.take(account_id)
     except DatabaseError as exc:
         logger.warning("next_not_sent", account=account_id, exc_info=exc)
         return
-    for job_id, slice_ids in taken.items():
-        fan_out(job_id, slice_ids, Lane.INGEST)
+    for (job_id, lane), slice_ids in taken.items():
+        fan_out(job_id, slice_ids, lane)
 
 
 def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
@@ -89,13 +91,15 @@ def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
     """
     try:
         made = processing.process(slice_id, by=self.request.id or "")
+        for lane, slice_ids in processing.by_lane(made).items():
+            fan_out(UUID(job_id), slice_ids, lane)
+        if made:
+            send_next(BulkJob.objects.values_list("account_id", flat=True).get(pk=job_id))
+        elif settling.may_end(UUID(job_id)):
+            _settle(UUID(job_id))
     except Exception as exc:
         logger.warning("slice_raised", slice=slice_id, job=job_id, exc_info=exc)
         raise self.retry(exc=exc, countdown=backoff(self.request.retries + 1)) from exc
-    for lane, slice_ids in processing.by_lane(made).items():
-        fan_out(UUID(job_id), slice_ids, lane)
-    if not made and settling.may_end(UUID(job_id)):
-        _settle(UUID(job_id))
 
 
 @shared_task(ignore_result=True)

@@ -13,7 +13,7 @@ from contacts.bulk.answers import RETRY_AFTER_SECONDS, accepted, accepted_or_sum
 from contacts.bulk.dry_run import dry_run
 from contacts.bulk.models import BulkJob
 from contacts.bulk.results import errors_csv, outcomes
-from contacts.bulk.tasks import fan_out, send, send_next
+from contacts.bulk.tasks import send, send_next
 from trackly.accounts.authentication import account_of
 from trackly.api import json
 from trackly.api.body import read_body, read_object
@@ -101,8 +101,8 @@ class JobRetryView(ApiView):
     @schema.job_retry
     def post(self, request: Request, job_id: UUID) -> Response:
         job = _job(request, job_id)
-        for lane, slice_ids in control.retry(job.pk).items():
-            fan_out(job.pk, slice_ids, lane)
+        control.retry(job.pk)
+        send_next(job.account_id)
         return accepted(_job(request, job_id))
 
 

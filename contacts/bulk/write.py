@@ -24,7 +24,7 @@ _READ_MEMBERSHIPS = """
 SELECT id, contact_id, sending_list_id, host(ip_address) AS ip_address, url, custom_fields::text,
        unsubscribed_at
 FROM contacts_listcontact
-WHERE contact_id = ANY(%(contacts)s) AND sending_list_id + 0 = ANY(%(lists)s)
+WHERE contact_id = ANY(%(contacts)s::bigint[]) AND sending_list_id + 0 = ANY(%(lists)s::bigint[])
 """
 
 _INSERT_MEMBERSHIPS = """
@@ -133,7 +133,7 @@ def _read_memberships(
         if number not in new_numbers
     }
     if by_ids:
-        lists, contacts = (list(set(ids)) for ids in zip(*by_ids, strict=True))
+        lists, contacts = (sql.array(set(ids)) for ids in zip(*by_ids, strict=True))
         for row in sql.rows(_READ_MEMBERSHIPS, {"lists": lists, "contacts": contacts}):
             membership = by_ids.get((row["sending_list_id"], row["contact_id"]))
             if membership is not None:

@@ -3,7 +3,7 @@
 import pytest
 
 from billing.models import BillingConfig, PaymentMethod
-from contacts.bulk import control
+from contacts.bulk import control, turns
 from contacts.bulk import process as processing
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob
@@ -61,4 +61,5 @@ def test_who_may_not_be_billed_any_more_can_not_have_a_validation_retried() -> N
         control.retry(job.pk)
     assert (refused.value.status, refused.value.code) == (402, "suspended")
     BillingConfig.objects.update(status="active")
-    assert control.retry(job.pk) == {"ingest": [slice_id]}
+    control.retry(job.pk)
+    assert turns.take(account.pk) == {(job.pk, "ingest"): [slice_id]}

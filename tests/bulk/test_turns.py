@@ -1,16 +1,20 @@
 """Turns: an account's jobs go to the workers a few at a time, and nobody waits for another's thousand."""
 
+import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from contacts.bulk import control, process, recover, tasks, turns
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice, Lane
-from tests.support import new_account
+from tests.support import LIST, new_account
 from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
@@ -27,9 +31,10 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     found: list[UUID] = []
 
     def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
-        assert set(slice_ids) == set(BulkSlice.objects.filter(job=job_id).values_list("pk", flat=True))
-        assert lane == Lane.INGEST
-        found.append(job_id)
+        pending = BulkSlice.objects.filter(job=job_id, lane=lane, status="pending")
+        assert set(slice_ids) == set(pending.values_list("pk", flat=True))
+        if lane == Lane.INGEST:
+            found.append(job_id)
 
     monkeypatch.setattr(tasks, "fan_out", fan_out)
     return found
@@ -122,3 +127,80 @@ def test_no_slices_are_sent_where_there_is_no_room(account: Account, sent: list[
         post(account)
     assert turns.take(account.pk) == {}
     assert len(sent) == 2
+
+
+def test_a_retried_job_waits_for_its_turn_too(account: Account, sent: list[UUID]) -> None:
+    jobs = [post(account) for _ in range(2)]
+    for job in jobs:
+        [slice_id] = job.slices.values_list("pk", flat=True)
+        process.give_up(slice_id)
+        tasks.settle(str(job.pk))
+    busy = [post(account) for _ in range(2)]
+    for job in jobs:
+        control.retry(job.pk)
+        tasks.send_next(account.pk)
+    assert sent == [job.pk for job in (*jobs, *busy)]
+    work(busy[0])
+    assert sent[4:] == [jobs[0].pk]
+    assert not [job_id for job_id, _ in recover.take_stalled() if job_id == jobs[1].pk]
+    work(busy[1])
+    assert sent[4:] == [jobs[0].pk, jobs[1].pk]
+
+
+def test_a_job_that_waits_for_look_ups_keeps_no_other_waiting(account: Account, sent: list[UUID]) -> None:
+    body = json.dumps(
+        [{"phone_number": "+12025550104", "list_number": LIST}]
+    ).encode()  # asked over the network
+    slow = []
+    for _ in range(2):
+        job, slice_ids = accept(account, read_batch({"contacts": body}))
+        tasks.send(job, slice_ids)
+        slow.append(job)
+    other = post(account)
+    assert sent == [job.pk for job in slow]
+    [slice_id] = slow[0].slices.values_list("pk", flat=True)
+    tasks.process_slice(str(slow[0].pk), slice_id)
+    slow[0].refresh_from_db()
+    assert (slow[0].turn_over, slow[0].completed_at) == (True, None)
+    assert sent == [job.pk for job in (*slow, other)]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_job_that_is_cancelled_while_a_slice_commits_ends_and_gives_its_turn_back(
+    account: Account, sent: list[UUID], committed: bool, settings: Any
+) -> None:
+    """The cancellation can't end the slice that a worker holds, and a worker won't begin it again."""
+    job, _, third = (post(account) for _ in range(3))
+    [slice_id] = job.slices.values_list("pk", flat=True)
+    BulkJob.objects.filter(pk=job.pk).update(cancel_requested_at=timezone.now())
+    if committed:  # the message comes
+        tasks.process_slice(str(job.pk), slice_id)
+    else:  # it was lost, and so is every other
+        settings.TRACKLY_SWEEP_AFTER = 0
+        tasks.sweep()
+    job.refresh_from_db()
+    assert job.status == "cancelled"
+    assert sent[-1] == third.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ends_at_the_same_moment_give_no_place_away_twice(settings: Any, sent: list[UUID]) -> None:
+    settings.TRACKLY_JOBS_IN_FLIGHT = 4
+    account, _ = new_account()
+    running = [post(account) for _ in range(4)]
+    for _ in range(20):
+        post(account)
+    BulkJob.objects.filter(pk__in=[job.pk for job in running]).update(
+        status="completed", completed_at=timezone.now()
+    )
+    together = Barrier(4)
+
+    def take() -> int:
+        try:
+            together.wait()
+            return sum(map(len, turns.take(account.pk).values()))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda _: take(), range(4))) == 4

@@ -3,13 +3,14 @@
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 
 import httpx
 
 from tests.conftest import RunningStack
 from tests.faults.killer import processes
 from tests.support import Api, contact
+from trackly.embedded.stack import Stack
 
 
 class Client(threading.Thread):
@@ -41,6 +42,15 @@ class Client(threading.Thread):
         return self.api.post("/contacts/bulk", json={"contacts": batch}, headers=key)
 
 
+def restart(stack: Stack, restarted: "Future[None]") -> None:
+    try:
+        stack.restart_product()
+    except Exception as exc:  # noqa: BLE001 - whoever waits must be told
+        restarted.set_exception(exc)
+    else:
+        restarted.set_result(None)
+
+
 def test_a_restart_under_load_refuses_nothing_and_holds_nothing_up(stack: RunningStack) -> None:
     over = threading.Event()
     clients = [Client(stack.account(), size, over) for size in (1, 3, 100, 1_000)]
@@ -48,8 +58,9 @@ def test_a_restart_under_load_refuses_nothing_and_holds_nothing_up(stack: Runnin
     for client in clients:
         client.start()
     try:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(stack.stack.restart_product).result()
+        restarted = Future[None]()
+        stack.stack.supervisor.ask(lambda: restart(stack.stack, restarted))
+        restarted.result()
         after = processes(stack.stack.home)
     finally:
         over.set()

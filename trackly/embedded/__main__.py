@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from trackly.embedded.demo import demo
@@ -27,11 +26,10 @@ def _until_told(run: Callable[[Stack], None]) -> int:
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGHUP, lambda *_: stop.set())
         signal.signal(signal.SIGINT, lambda *_: stop.set())
-        with ThreadPoolExecutor(1) as restarts:
-            signal.signal(signal.SIGUSR1, lambda *_: restarts.submit(_restarted, stack))
-            stack.supervisor.watch(stop)
+        signal.signal(signal.SIGUSR1, lambda *_: stack.supervisor.ask(lambda: _restarted(stack)))
+        stack.home.take_restarts()
+        stack.supervisor.watch(stop)
     finally:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         # A second Ctrl-C must not leave half of it running.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -49,7 +47,7 @@ def _restarted(stack: Stack) -> None:
     except Exception as exc:  # noqa: BLE001 - whoever waits must be told
         ended = repr(exc)
     stack.supervisor.say("restart", ended)
-    stack.home.restarts.write_text(ended)
+    stack.home.note_restart(ended)
 
 
 def _restart() -> int:
@@ -59,8 +57,8 @@ def _restart() -> int:
     """
     home = _home()
     owner = home.owner()
-    if owner is None:
-        print(f"Nothing runs from {home.path}: make up", file=sys.stderr)
+    if owner is None or not home.takes_restarts(owner):
+        print(f"Nothing is up in {home.path} that could be restarted: make up", file=sys.stderr)
         return 1
     home.restarts.unlink(missing_ok=True)
     os.kill(owner, signal.SIGUSR1)
@@ -102,6 +100,7 @@ def _servers(stack: Stack) -> None:
 
 def main() -> int:
     # Until the stack is up a signal ends the start; `finally` blocks then stop what has been started.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     commands: dict[str, Callable[[], int]] = {

@@ -51,10 +51,25 @@ class Home:
                 return int(lock.read())
         return None
 
+    def take_restarts(self) -> None:
+        """Say that the process that holds the directory takes SIGUSR1 for a restart."""
+        (self.path / "restartable").write_text(str(os.getpid()))
+
+    def takes_restarts(self, owner: int) -> bool:
+        """Whether this process does: one that does not would die of the signal."""
+        path = self.path / "restartable"
+        return path.exists() and path.read_text() == str(owner)
+
     @property
     def restarts(self) -> Path:
         """Where the last restart's end is written: "ok", or what went wrong."""
         return self.path / "restarted"
+
+    def note_restart(self, ended: str) -> None:
+        """Write it, all at once."""
+        temporary = self.path / "restarted.new"
+        temporary.write_text(ended)
+        temporary.replace(self.restarts)
 
     @property
     def is_held(self) -> bool:

@@ -23,6 +23,8 @@ from trackly.embedded.supervisor import Service, StartFailed, Supervisor, end_le
 # Whatever HTTP_PROXY says: these servers are on this machine.
 LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _BACKLOG = 2048
+_WEB_PATIENCE = 40.0
+"""Seconds: above gunicorn's graceful_timeout, which is above TRACKLY_MAX_WAIT."""
 _CELERY = ("-m", "celery", "--quiet", "-A", "trackly")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -85,7 +87,8 @@ class Stack:
         """Migrate, then run the code as it is now: each worker beside its predecessor, the web server's too.
 
         Requests are taken and slices processed all the while. Raises StartFailed where something does not
-        become ready; what ran before runs on then.
+        become ready; it, and what comes after it, runs on as it was. How many processes there are, and with
+        which options, is the business of this one: that takes a new `make up`.
         """
         if self._socket is None:
             raise StartFailed("Only the servers run here; there is nothing to restart.")
@@ -94,6 +97,8 @@ class Stack:
             self.supervisor.replace(worker)
         self.supervisor.renew(self._beat())
         self.supervisor.replace(self._web(self._socket))
+        if self.supervisor.deaths("beat"):
+            raise StartFailed("beat does not stay up; nobody sweeps.")
 
     def _workers(self) -> list[Service]:
         count = str(os.environ.get("WORKERS") or max(1, os.cpu_count() or 1))
@@ -133,7 +138,9 @@ class Stack:
                 return False
             return has_loaded and answers(f"http://127.0.0.1:{port}/readyz")
 
-        return self._service("web", [*gunicorn, "trackly.wsgi"], ready=is_ready, sockets=(descriptor,))
+        return self._service(
+            "web", [*gunicorn, "trackly.wsgi"], ready=is_ready, sockets=(descriptor,), patience=_WEB_PATIENCE
+        )
 
     def _service(self, name: str, command: Sequence[str], **more: Any) -> Service:
         """A Python program of the product's, in the stack's environment."""

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import queue
 import signal
 import subprocess
 import sys
@@ -38,7 +39,8 @@ class Service:
     environment: dict[str, str] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     last_signal: str = "SIGKILL"
-    """For what has not ended GRACE_SECONDS after `stop_signal`."""
+    """For what has not ended `patience` seconds after `stop_signal`."""
+    patience: float = GRACE_SECONDS
     user: str | None = None
     ready: Callable[[int], bool] | None = None
     """Whether the process of this id does its work."""
@@ -62,7 +64,11 @@ class Supervisor:
         self._record = record
         self._output = output or sys.stdout
         self._running: list[_Running] = []
-        self._printing, self._recording = threading.Lock(), threading.Lock()
+        self._beside: list[_Running] = []
+        """On its way in or out, beside the one of its name."""
+        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stop: threading.Event | None = None
+        self._printing = threading.Lock()
         self._relays: list[threading.Thread] = []
 
     def say(self, name: str, line: str) -> None:
@@ -72,51 +78,64 @@ class Supervisor:
 
     def start(self, service: Service, *, timeout: float = 60.0) -> None:
         """Start a service and wait until it is ready. Raises StartFailed."""
-        self._start(service, timeout)
-
-    def _start(self, service: Service, timeout: float) -> _Running:
-        running = _Running(service, self._spawn(service), time.monotonic())
+        running = self._launch(service)
         self._running.append(running)
         self._write_record()
-        if service.ready is not None:
-            self._await(running, service.ready, timeout)
-        return running
+        self._await(running, timeout)
 
-    def _await(self, running: _Running, ready: Callable[[int], bool], timeout: float) -> None:
+    def _launch(self, service: Service) -> _Running:
+        return _Running(service, self._spawn(service), time.monotonic())
+
+    def _await(self, running: _Running, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while not ready(running.process.pid):
-            name = running.service.name
+        name, ready = running.service.name, running.service.ready
+        while ready is not None and not ready(running.process.pid):
             if running.process.poll() is not None:
                 raise StartFailed(f"{name} ended with {running.process.returncode} while starting.")
             if time.monotonic() > deadline:
                 raise StartFailed(f"{name} is not ready after {timeout:.0f} s.")
+            if self._stop is not None and self._stop.is_set():
+                raise StartFailed(f"{name} was starting when all was to end.")
+            if self._stop is not None:
+                self._look_after_all()
             time.sleep(_POLL_SECONDS)
+
+    def ask(self, task: Callable[[], None]) -> None:
+        """Have `watch` run `task`, between its looks. Signal handlers and other threads may call it."""
+        self._asked.put(task)
 
     def replace(self, service: Service, *, timeout: float = 60.0) -> None:
         """Start the service beside the one of its name, and end that once the new one is ready.
 
-        Raises StartFailed if it does not become ready; then the old one runs on.
+        Raises StartFailed if it does not become ready; then the old one runs on. Where `watch` runs, it is
+        for that to call this (`ask`).
         """
-        old = self._named(service.name)
-        try:
-            new = self._start(service, timeout)
-        except StartFailed:
-            failed = self._running.pop()
-            self._end(failed)
-            self._write_record()
-            raise
-        with self._recording:
-            self._running.remove(new)
-            self._running[self._running.index(old)] = new
+        old, new = self._named(service.name), self._launch(service)
+        self._beside = [new]
         self._write_record()
-        self._end(old)
+        try:
+            self._await(new, timeout)
+            self._running[self._running.index(old)] = new
+            self._beside = [old]
+        finally:
+            for running in self._beside:
+                self._end(running)
+            self._beside = []
+            self._write_record()
 
     def renew(self, service: Service) -> None:
         """End the one of the service's name, then start it: for what must not run twice."""
-        old = self._named(service.name)
-        self._running.remove(old)
-        self._end(old)
-        self._start(service, timeout=0)
+        running = self._named(service.name)
+        self._end(running)
+        running.service, running.since = service, time.monotonic()
+        running.deaths, running.restart_at = 0, None
+        running.process = self._spawn(service)
+        self._write_record()
+
+    def deaths(self, name: str) -> int:
+        """How often in a row the service has died soon after its start."""
+        running = self._named(name)
+        return running.deaths + (running.process.poll() is not None)
 
     def _named(self, name: str) -> _Running:
         [found] = [running for running in self._running if running.service.name == name]
@@ -124,7 +143,8 @@ class Supervisor:
 
     def _end(self, running: _Running) -> None:
         service = running.service
-        end(running.process, getattr(signal, service.stop_signal), getattr(signal, service.last_signal))
+        asking = (getattr(signal, service.stop_signal), getattr(signal, service.last_signal))
+        end(running.process, *asking, patience=service.patience)
 
     def _spawn(self, service: Service) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
@@ -151,10 +171,16 @@ class Supervisor:
                 self.say(name, line.rstrip("\n"))
 
     def watch(self, stop: threading.Event) -> None:
-        """Restart what dies until `stop` is set."""
+        """Restart what dies, and do what is asked, until `stop` is set."""
+        self._stop = stop
         while not stop.wait(_POLL_SECONDS):
-            for running in list(self._running):
-                self._look_after(running)
+            self._look_after_all()
+            with suppress(queue.Empty):
+                self._asked.get_nowait()()
+
+    def _look_after_all(self) -> None:
+        for running in self._running:
+            self._look_after(running)
 
     def _look_after(self, running: _Running) -> None:
         now = time.monotonic()
@@ -182,16 +208,15 @@ class Supervisor:
         self._record.unlink(missing_ok=True)
 
     def _write_record(self) -> None:
-        with self._recording:
-            entries = []
-            for running in self._running:
-                with suppress(psutil.NoSuchProcess):
-                    process = psutil.Process(running.process.pid)
-                    service = running.service
-                    entries.append([service.name, process.pid, process.create_time(), service.stop_signal])
-            temporary = self._record.with_suffix(".new")
-            temporary.write_text(json.dumps(entries))
-            temporary.replace(self._record)
+        entries = []
+        for running in (*self._running, *self._beside):
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(running.process.pid)
+                service = running.service
+                entries.append([service.name, process.pid, process.create_time(), service.stop_signal])
+        temporary = self._record.with_suffix(".new")
+        temporary.write_text(json.dumps(entries))
+        temporary.replace(self._record)
 
 
 def identity(user: str | None) -> dict[str, Any]:
@@ -202,13 +227,19 @@ def identity(user: str | None) -> dict[str, Any]:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def end(process: "subprocess.Popen[str]", stop_signal: signal.Signals, last_signal: signal.Signals) -> None:
+def end(
+    process: "subprocess.Popen[str]",
+    stop_signal: signal.Signals,
+    last_signal: signal.Signals,
+    *,
+    patience: float = GRACE_SECONDS,
+) -> None:
     """Ask a process to end, once more with `last_signal`, kill it if it doesn't, and what it leaves."""
-    for asking, patience in ((stop_signal, GRACE_SECONDS), (last_signal, _LAST_SECONDS)):
+    for asking, seconds in ((stop_signal, patience), (last_signal, _LAST_SECONDS)):
         if process.poll() is None:
             process.send_signal(asking)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(patience)
+                process.wait(seconds)
     if process.poll() is None:
         process.kill()
         process.wait()
