@@ -1,11 +1,14 @@
 """The contact object's rules, one by one."""
 
+import ipaddress
 import itertools
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contacts import payload
 from contacts.payload import ContactError
@@ -160,3 +163,99 @@ def test_unknown_fields_are_ignored_whatever_they_hold() -> None:
         json.dumps(GOOD)[:-1] + f', "x": "\\ud800", "y": 1e999, "z": {deep}, "phone_number": "+14155559877"}}'
     )
     assert parse(body.encode()).phone_number == "+14155559877"
+
+
+_numbers = st.sampled_from(
+    ["+14155550100", "+447911123456", "+18005551234", "+1415555010", "+1415555010０", ""]
+)
+_texts = st.text(max_size=6) | st.sampled_from(["a\\u0000", "\ud800", "null", "é", "a\x7f", "\\"])
+_scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.integers(2**62, 2**66) | st.floats() | _texts
+_moments = st.sampled_from(
+    ["2026-11-22", "2026-11-22T10:00:00Z", "2026-11-22T10:00:00+05:30", "0001-01-01T00:00:00+10:00", "soon"]
+)
+_addresses = st.sampled_from(
+    [
+        "1.2.3.4",
+        "255.255.255.255",
+        "256.1.1.1",
+        "01.2.3.4",
+        "1.2.3",
+        "1.2.3.4.",
+        "::1",
+        "FE80::1",
+        "1.2.3.4\n",
+        "١.2.3.4",
+    ]
+)
+_urls = st.sampled_from(
+    [
+        "https://example.com",
+        "http://example.com/a?b=c#d",
+        "https://example.com:8443/",
+        "https://user@example.com/",
+        "https:///nobody",
+        "ftp://example.com",
+        "https://exa mple.com",
+        "https://example.com/é",
+        "https://example.com/a b",
+        "https://[::1]/",
+        "https://example..com",
+        "HTTPS://EXAMPLE.COM",
+        "https://example.com\n",
+        "https://example.com/" + "a" * 2_048,
+    ]
+)
+_contacts = st.fixed_dictionaries(
+    {},
+    optional={
+        "phone_number": _numbers | _scalars,
+        "list_number": _numbers | _scalars,
+        "use_journeys": st.booleans() | _scalars,
+        "skip_journey_if_exists": st.booleans() | _scalars,
+        "use_validation": st.booleans() | _scalars,
+        "signup_date": _moments | _scalars,
+        "ip_address": _addresses | _scalars,
+        "url": _urls | _scalars,
+        "custom_fields": st.dictionaries(_texts, _scalars | st.lists(_scalars, max_size=2), max_size=3)
+        | _scalars,
+        "replace_custom_fields": st.booleans() | _scalars,
+        "more": _scalars,
+    },
+)
+
+
+@settings(max_examples=3_000, deadline=None)
+@given(_contacts, st.booleans())
+def test_what_is_read_in_one_go_is_what_the_rules_make_of_it(contact: dict[str, Any], escaped: bool) -> None:
+    raw = json.dumps(contact, ensure_ascii=escaped).encode(errors="surrogatepass")
+    plain = payload.parse_plain(raw)
+    if plain is not None:
+        assert repr(plain) == repr(payload.parse(raw, payload.decode(raw)))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"use_journeys": True, "custom_fields": {"a": 1, "b": 1.0, "c": True, "d": "é"}},
+        {"signup_date": "2026-11-22T10:00:00Z", "ip_address": "1.2.3.4", "url": "https://example.com/a?b=c"},
+        {"replace_custom_fields": True, "custom_fields": {}},
+        {"replace_custom_fields": True, "unknown": [1]},
+    ],
+)
+def test_the_usual_contact_is_read_in_one_go(more: dict[str, Any]) -> None:
+    raw = json.dumps({"phone_number": "+14155550100", "list_number": "+18005551234", **more}).encode()
+    raw = raw.replace(b"\\u00e9", "é".encode())
+    plain = payload.parse_plain(raw)
+    assert repr(plain) == repr(payload.parse(raw, payload.decode(raw)))
+
+
+@pytest.mark.parametrize("address", ["1.2.3.4", "0.0.0.0", "255.255.255.255", "192.168.10.1", "10.0.0.249"])  # noqa: S104
+def test_an_address_as_everybody_writes_it_is_taken_as_it_is(address: str) -> None:
+    assert payload._IPV4.fullmatch(address)
+    assert str(ipaddress.ip_address(address)) == address
+
+
+@given(st.from_regex(payload._IPV4, fullmatch=True))
+def test_what_looks_like_an_address_is_one(text: str) -> None:
+    assert str(ipaddress.ip_address(text)) == text
