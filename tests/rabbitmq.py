@@ -1,4 +1,4 @@
-"""A RabbitMQ of one's own, for whoever has `rabbitmq-server` installed: nothing of the system's is touched."""
+"""A RabbitMQ of its own, where `rabbitmq-server` is installed; nothing of the system's is touched."""
 
 import os
 import shutil
@@ -84,6 +84,11 @@ class RabbitMQ:
         except (OSError, amqp.exceptions.AMQPError):
             return False
 
+    @property
+    def pid(self) -> int:
+        """Of the node's first process."""
+        return self._processes[-1].pid
+
     def kill(self, *, forgets: bool) -> None:
         """End it with SIGKILL; `forgets`: and lose all that it had."""
         node = self._processes.pop()
@@ -94,7 +99,7 @@ class RabbitMQ:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal: SIGSTOP freezes it, SIGCONT lets it go on."""
-        end_group(self._processes[-1].pid, number)
+        end_group(self.pid, number)
 
     def stop(self) -> None:
         """End all that was started."""

@@ -4,7 +4,7 @@ Kombu's has no limit for the answer to a method (a declaration, the confirmation
 has frozen, or takes nothing because its memory or disk runs short, a request would wait for ever.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from amqp.exceptions import RecoverableConnectionError
 from kombu import transport
@@ -16,9 +16,9 @@ _ANSWER_SECONDS = 5.0
 class _Hasty:
     def wait(self: Any, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Wait for the answer to a method. Raises RecoverableConnectionError after five seconds."""
-        connection = self.connection
+        connection, channel = self.connection, cast("Any", super())
         try:
-            return super().wait(*args, timeout=timeout or _ANSWER_SECONDS, **kwargs)
+            return channel.wait(*args, timeout=timeout or _ANSWER_SECONDS, **kwargs)
         except TimeoutError as exc:
             connection.collect()  # an answer that comes late must not be taken for that to another message
             raise RecoverableConnectionError("The broker does not answer.") from exc

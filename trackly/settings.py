@@ -404,9 +404,7 @@ _TRANSPORTS: dict[str, dict[str, Any]] = {
 _BROKERS = {"redis": "redis", "rediss": "redis", "amqp": "amqp", "amqps": "amqp"}
 _SCHEME = CELERY_BROKER_URL.partition("://")[0]
 if _SCHEME not in _BROKERS:
-    raise ImproperlyConfigured(
-        f"CELERY_BROKER_URL begins with {_SCHEME!r}; there are {', '.join(_BROKERS)}."
-    )
+    raise ImproperlyConfigured(f"CELERY_BROKER_URL begins with {_SCHEME!r}; there are {', '.join(_BROKERS)}.")
 CELERY_BROKER_TRANSPORT_OPTIONS = _TRANSPORTS[_BROKERS[_SCHEME]]
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {

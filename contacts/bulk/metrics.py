@@ -5,6 +5,7 @@ Counted in the database when it is asked for, so it is true of all processes and
 
 import hmac
 from collections.abc import Iterator
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -68,7 +69,8 @@ def _queues() -> GaugeMetricFamily:
         with app.connection_for_read() as connection:
             channel = connection.ensure_connection(max_retries=1, interval_start=0).channel()
             for name, queue in app.amqp.queues.items():
-                family.add_metric([name], queue.queue_declare(channel=channel).message_count)
+                declared: Any = queue.queue_declare(channel=channel)
+                family.add_metric([name], declared.message_count)
     except Exception as exc:
         logger.warning("queues_not_counted", exc_info=exc)
     return family

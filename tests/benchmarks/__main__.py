@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 ALL = ("throughput", "latency", "flat", "fair", "scaling")
-MORE = ("journeys", "look_ups")
+MORE = ("journeys", "look_ups", "brokers")
 
 
 def main() -> int:
