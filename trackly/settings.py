@@ -377,7 +377,7 @@ CELERY_TASK_ROUTES = {
     "journeys.tasks.send": {"queue": "messages"},
     "journeys.tasks.confirm": {"queue": "messages"},
 }
-# A worker without `-Q` takes all queues, the short ones first.
+# A worker without `-Q` takes all queues; from Redis the short ones first, from RabbitMQ in turns.
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
     "settle": {},
     "ingest": {},

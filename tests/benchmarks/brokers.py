@@ -84,15 +84,18 @@ def main() -> None:
     if find_server() is None:
         print("rabbitmq-server is not on the PATH: nothing was measured.")
         return
-    rows = []
     for slices, batches in BATCHES.items():
-        found = measure(slices, scaled(batches, 2))
-        for name, rounds in found.items():
-            speeds = [speed for speed, _ in rounds]
-            ratio = median(ours / redis for (ours, _), (redis, _) in zip(rounds, found[REDIS], strict=True))
-            cpu = median(seconds for _, seconds in rounds)
-            figures = (f"{figure:,.0f}" for figure in (median(speeds), min(speeds), max(speeds)))
-            rows.append((name, slices, *figures, f"{ratio:.2f}", f"{cpu:.4f}"))
+        show(slices, measure(slices, scaled(batches, 2)))
+
+
+def show(slices: int, found: dict[str, list[tuple[float, float]]]) -> None:
+    """Ratios are of the same round, and of them the median."""
+    rows = []
+    for name, rounds in found.items():
+        speeds = [speed for speed, _ in rounds]
+        ratio = median(ours / redis for (ours, _), (redis, _) in zip(rounds, found[REDIS], strict=True))
+        figures = (f"{figure:,.0f}" for figure in (median(speeds), min(speeds), max(speeds)))
+        rows.append((name, slices, *figures, f"{ratio:.2f}", f"{median(cpu for _, cpu in rounds):.4f}"))
     table(("broker", "slices", "contacts/s", "lowest", "highest", "x Redis", "broker, s"), rows)
 
 
