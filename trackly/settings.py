@@ -377,7 +377,7 @@ CELERY_TASK_ROUTES = {
     "journeys.tasks.send": {"queue": "messages"},
     "journeys.tasks.confirm": {"queue": "messages"},
 }
-# A worker without `-Q` takes all queues, the short ones first.
+# A worker without `-Q` takes all queues; from Redis the short ones first, from RabbitMQ in turns.
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
     "settle": {},
     "ingest": {},
@@ -389,15 +389,24 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 300
-# Far above the time limit (celery #5935: what runs longer than this runs twice at once).
-_REDIS_TRANSPORT: dict[str, Any] = {
-    "visibility_timeout": 1800,
-    "queue_order_strategy": "priority",
-    "socket_connect_timeout": 2,
-    "socket_timeout": 5,
-    "socket_keepalive": True,
+_TRANSPORTS: dict[str, dict[str, Any]] = {
+    "redis": {
+        # Far above the time limit (celery #5935: what runs longer than this runs twice at once).
+        "visibility_timeout": 1800,
+        "queue_order_strategy": "priority",
+        "socket_connect_timeout": 2,
+        "socket_timeout": 5,
+        "socket_keepalive": True,
+    },
+    # A message is sent when RabbitMQ says that it has it; how long that may take: trackly.broker.
+    "amqp": {"confirm_publish": True},
 }
-CELERY_BROKER_TRANSPORT_OPTIONS = _REDIS_TRANSPORT
+_BROKERS = {"redis": "redis", "rediss": "redis", "amqp": "amqp", "amqps": "amqp"}
+_SCHEME = CELERY_BROKER_URL.partition("://")[0]
+if _SCHEME not in _BROKERS:
+    raise ImproperlyConfigured(f"CELERY_BROKER_URL begins with {_SCHEME!r}; there are {', '.join(_BROKERS)}.")
+CELERY_BROKER_TRANSPORT_OPTIONS = _TRANSPORTS[_BROKERS[_SCHEME]]
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "result_chord_ordered": False,
     "retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2},

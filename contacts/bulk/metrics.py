@@ -5,7 +5,9 @@ Counted in the database when it is asked for, so it is true of all processes and
 
 import hmac
 from collections.abc import Iterator
+from typing import Any
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -13,7 +15,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from contacts.bulk.models import IncidentKind, Lane
-from trackly import redis, sql
+from trackly import sql
+from trackly.celery import app
+
+logger = structlog.get_logger(__name__)
 
 _SLICES = """
 SELECT lane, count(*) AS slices, sum(size) AS contacts,
@@ -54,10 +59,21 @@ class _Work(Collector):
         for status in ("queued", "sending", "unconfirmed"):
             messages.add_metric([status], counted.get(status, 0))
         yield messages
-        queues = GaugeMetricFamily("trackly_queue_length", "Messages in the broker.", labels=["queue"])
-        for queue in settings.CELERY_TASK_QUEUES:
-            queues.add_metric([queue], redis.client().llen(queue))
-        yield queues
+        yield _queues()
+
+
+def _queues() -> GaugeMetricFamily:
+    """No figures where the broker is away; those of the database are there all the same."""
+    family = GaugeMetricFamily("trackly_queue_length", "Messages in the broker.", labels=["queue"])
+    try:
+        with app.connection_for_read() as connection:
+            channel = connection.ensure_connection(max_retries=1, interval_start=0).channel()
+            for name, queue in app.amqp.queues.items():
+                declared: Any = queue.queue_declare(channel=channel)
+                family.add_metric([name], declared.message_count)
+    except Exception as exc:
+        logger.warning("queues_not_counted", exc_info=exc)
+    return family
 
 
 def _slices() -> Iterator[GaugeMetricFamily]:

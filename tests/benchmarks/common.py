@@ -143,7 +143,8 @@ class Running:
 
     def greet(self, *, meanwhile: bool) -> None:
         """Whether the journeys' workers move enrollments on while something else is measured."""
-        control = Celery(broker=self.stack.environment["REDIS_URL"]).control
+        environment = self.stack.environment
+        control = Celery(broker=environment.get("CELERY_BROKER_URL", environment["REDIS_URL"])).control
         told = control.add_consumer if meanwhile else control.cancel_consumer
         assert told("journeys", reply=True, timeout=5), "no worker of journeys answers"
 

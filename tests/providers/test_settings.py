@@ -10,6 +10,9 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from trackly import broker
+from trackly.celery import app
+
 TWILIO = {"TWILIO_ACCOUNT_SID": "AC0", "TWILIO_AUTH_TOKEN": "0"}
 TELNYX = {"TELNYX_API_KEY": "0"}
 OURS = {"TRACKLY_SANDBOX", "TRACKLY_CARRIER", "TRACKLY_VALIDATION", "TRACKLY_DO_NOT_CALL", *TWILIO, *TELNYX}
@@ -38,6 +41,27 @@ def test_settings_that_can_work(variables: dict[str, str], chosen: tuple[list[st
 
 
 @pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("rediss://h/0", {"visibility_timeout", "queue_order_strategy"}),
+        ("amqp://h//", {"confirm_publish"}),
+        ("amqps://h//;amqps://other//", {"confirm_publish"}),
+    ],
+)
+def test_a_broker_gets_the_options_that_it_knows(url: str, options: set[str]) -> None:
+    made = start(REDIS_URL="redis://r/1", CELERY_BROKER_URL=url)
+    given = made["CELERY_BROKER_TRANSPORT_OPTIONS"]
+    assert options <= given.keys()
+    assert ("visibility_timeout" in given) != ("confirm_publish" in given)
+    assert made["CELERY_RESULT_BACKEND"].endswith("redis://r/1")
+
+
+def test_no_answer_of_rabbitmq_is_waited_for_without_an_end() -> None:
+    for url, transport in (("amqp://h//", broker.Transport), ("amqps://h//", broker.SSLTransport)):
+        assert type(app.connection_for_write(url).transport) is transport
+
+
+@pytest.mark.parametrize(
     ("variables", "message"),
     [
         ({"TRACKLY_SANDBOX": "1", **TWILIO}, "TRACKLY_SANDBOX is on and TWILIO_ACCOUNT_SID"),
@@ -53,6 +77,10 @@ def test_settings_that_can_work(variables: dict[str, str], chosen: tuple[list[st
         ({"TRACKLY_CARRIER": "nobody"}, "TRACKLY_CARRIER names 'nobody'"),
         ({"TRACKLY_CARRIER": "offline,twilio", **TWILIO}, "only as its last"),
         ({"TRACKLY_CARRIER": ""}, "must name a source"),
+        (
+            {"CELERY_BROKER_URL": "sqs://"},
+            "CELERY_BROKER_URL begins with 'sqs'; there are redis, rediss, amqp",
+        ),
     ],
 )
 def test_settings_that_can_not_work_are_refused(variables: dict[str, str], message: str) -> None:
