@@ -55,7 +55,7 @@ class Stub(ThreadingHTTPServer):
         self.stripe = Stripe()
         self.messages = Messages()
         self.stopping = threading.Event()
-        self.at_once = self.most_at_once = 0
+        self.at_once = 0
         self._counting = threading.Lock()
         super().__init__((address, port), Handler)
 
@@ -72,7 +72,6 @@ class Stub(ThreadingHTTPServer):
         """A question comes (1) or is answered (-1)."""
         with self._counting:
             self.at_once += change
-            self.most_at_once = max(self.at_once, self.most_at_once)
 
     def shutdown(self) -> None:
         self.stopping.set()
