@@ -38,8 +38,19 @@ class Up:
             self.said += line
             if "Ctrl-C ends" in line:
                 break
-        self.family = (
+        self.environment = environment
+        self.family = self.children()
+
+    def children(self) -> list[psutil.Process]:
+        return (
             psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+        )
+
+    def restart(self) -> "subprocess.CompletedProcess[str]":
+        """`make restart`."""
+        command = [sys.executable, "-m", "trackly.embedded", "restart"]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
         )
 
     def end(self, number: signal.Signals | None = None) -> int:
@@ -91,7 +102,18 @@ def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(
         repeated = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"]).json()
         assert (repeated["success_count"], repeated["contacts_created"]) == (2, 0)
 
+        restarted = second.restart()
+        assert (restarted.returncode, restarted.stdout) == (0, "Restarted.\n"), restarted.stderr
+        once_more = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"]).json()
+        assert once_more["success_count"] == 2
+        stayed = {" ".join(child.cmdline()) for child in second.family if child.is_running()}
+        assert not any("celery" in command or "gunicorn" in command for command in stayed)
+        second.family = second.children()
+
     assert second.end(signal.SIGTERM) == 0
     psutil.wait_procs(second.family, timeout=30)
     assert not any(child.is_running() for child in second.family)
     assert not (second.home / "stack.env").exists()
+    nobody = second.restart()
+    assert nobody.returncode == 1
+    assert "Nothing is up" in nobody.stderr
