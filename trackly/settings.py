@@ -98,7 +98,7 @@ TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
 # Seconds for which a worker has a slice to itself; live look-ups renew it.
 TRACKLY_SLICE_LEASE = env.float("TRACKLY_SLICE_LEASE", default=60.0)
 # Seconds after which the sweep sends a slice again that nobody has begun, and settles what nobody settled.
-TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=15.0)
+TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=10.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 
