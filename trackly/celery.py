@@ -1,10 +1,13 @@
 """The Celery app: `celery -A trackly worker`. Its settings are the CELERY_ ones of trackly.settings."""
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+from django.db import close_old_connections
 
 from trackly import broker
+from trackly.memory import collect_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
 broker.use()
@@ -12,3 +15,21 @@ broker.use()
 app = Celery("trackly")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.worker_ready.connect
+@signals.worker_process_init.connect
+def _collect_less(**_: Any) -> None:
+    collect_less()
+
+
+@signals.task_prerun.connect
+@signals.task_postrun.connect
+def _hand_back(task: Any, **_: Any) -> None:
+    """Hand the task's connections back to the pool, as Django does with those of a request.
+
+    Celery's own fixup closes the pool before and after each task (https://github.com/celery/celery/issues/10554),
+    and to connect anew costs as much as a slice of a hundred contacts; settings turn that off.
+    """
+    if not task.request.is_eager:
+        close_old_connections()

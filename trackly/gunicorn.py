@@ -6,6 +6,7 @@ from typing import Any
 from gunicorn import util
 
 from trackly.api import json
+from trackly.memory import collect_less
 
 
 def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:  # noqa: ARG001 - gunicorn's
@@ -21,6 +22,12 @@ def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:  # 
 
 # gunicorn has no setting for it: its own answers are pages, which a client of the API can't read.
 util.write_error = write_error
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's
+    """A worker begins."""
+    collect_less()
+
 
 worker_class = "gthread"
 preload_app = True  # a worker that replaces another is there at once

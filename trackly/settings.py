@@ -6,6 +6,7 @@ Where `DATABASE_URL` and the like are absent, those of a stack that runs in the 
 README.md, "Settings", lists what there is.
 """
 
+import sys
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
@@ -316,7 +317,13 @@ DATABASES["default"].update(
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
-        "pool": {"min_size": 0, "max_size": env.int("TRACKLY_DB_POOL", default=16), "timeout": 5},
+        "pool": {
+            "min_size": 0,
+            "max_size": env.int("TRACKLY_DB_POOL", default=16),
+            "timeout": 5,
+            # Then it gives up, and who comes next tries at once: a pool's own pauses double, up to minutes.
+            "reconnect_timeout": 3,
+        },
     },
 )
 
@@ -389,6 +396,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 300
+CELERY_DB_REUSE_MAX = sys.maxsize  # trackly.celery hands connections back to the pool, and leaves it open
 _TRANSPORTS: dict[str, dict[str, Any]] = {
     "redis": {
         # Far above the time limit (celery #5935: what runs longer than this runs twice at once).
