@@ -52,7 +52,7 @@ def parse(text: str) -> Number | None:
     A number that would be written otherwise than `text` is None too (`+4402079460958` holds Britain's trunk
     zero): one subscriber must not become two contacts.
     """
-    code = _calling_code(text) if is_e164(text) else ""
+    code = _calling_code(text) if _E164.fullmatch(text) else ""
     if not code:
         return None
     national = text[1 + len(code) :]
@@ -63,7 +63,7 @@ def parse(text: str) -> Number | None:
     prefix = plan.prefix.match(national)
     if prefix is not None and (prefix.end() or prefix.lastindex) and not _is_read_as_written(text):
         return None
-    return Number(text, code, _TYPES[str(found.lastgroup).rpartition("_")[0]])
+    return Number(text, code, plan.types[found.lastgroup])
 
 
 def _calling_code(text: str) -> str:
@@ -84,6 +84,8 @@ class _Plan(NamedTuple):
 
     numbers: re.Pattern[str]
     """Matches them; the group that matched is named by type and region."""
+    types: dict[str | None, int]
+    """PhoneNumberType by the group's name."""
     prefix: re.Pattern[str]
     """Matches the beginning of those that `phonenumbers.parse` may shorten or change."""
 
@@ -104,7 +106,9 @@ def _plan(calling_code: str, length: int) -> _Plan:
             numbers = f"{own}|{numbers}"
         else:  # whose number it is they say alone, be it valid there or not
             numbers = f"(?={first})(?:{own})|(?!{first})(?:{numbers})"
-    return _Plan(re.compile(numbers), re.compile(regions[0].national_prefix_for_parsing or _NOTHING))
+    pattern = re.compile(numbers)
+    types: dict[str | None, int] = {name: _TYPES[name.rpartition("_")[0]] for name in pattern.groupindex}
+    return _Plan(pattern, types, re.compile(regions[0].national_prefix_for_parsing or _NOTHING))
 
 
 def _by_type(region: PhoneMetadata, length: int) -> str:

@@ -54,6 +54,9 @@ WHERE contact.phone_number = input.phone_number
 """  # noqa: S608 - constants
 
 
+_LINE_TYPES = {line_type.value: line_type for line_type in LineType}
+
+
 def known(phone_numbers: Iterable[str], good_since: datetime) -> tuple[dict[str, int], dict[str, Facts]]:
     """The contacts of these numbers: their ids, and the facts that were verified after `good_since`."""
     ids, facts = {}, {}
@@ -61,8 +64,9 @@ def known(phone_numbers: Iterable[str], good_since: datetime) -> tuple[dict[str,
         number = row["phone_number"]
         ids[number] = row["id"]
         if row["is_fresh"]:
-            line_type = LineType(row["line_type"])
-            facts[number] = Facts(line_type, row["can_receive"], row["carrier"], row["time_zone"])
+            facts[number] = Facts(
+                _LINE_TYPES[row["line_type"]], row["can_receive"], row["carrier"], row["time_zone"]
+            )
     return ids, facts
 
 

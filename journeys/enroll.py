@@ -77,7 +77,9 @@ class Newcomer:
 def greetings(list_ids: Iterable[int]) -> dict[int, list[Greeting]]:
     """The active journeys that joining each list may begin, by list id, oldest first. One query."""
     found: dict[int, list[Greeting]] = defaultdict(list)
-    for row in sql.rows(_ACTIVE, {"lists": list(set(list_ids))}):
+    if not (wanted := set(list_ids)):
+        return found
+    for row in sql.rows(_ACTIVE, {"lists": list(wanted)}):
         try:
             trigger = conditions.read_trigger(json.loads(row["trigger"].encode()))
         except msgspec.ValidationError as exc:  # not by the builder; one journey must not stop a batch

@@ -13,7 +13,6 @@ from contacts import carriers, rows
 from contacts.bulk.entries import Entry, alive
 from contacts.carriers import Facts
 from contacts.models import LineType
-from contacts.payload import Contact as Payload
 from contacts.payload import ContactError
 
 
@@ -44,7 +43,7 @@ def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Find
     good_since = timezone.now() - timedelta(days=settings.TRACKLY_CARRIER_TTL)
     found.known_ids, found.facts = rows.known(numbers, good_since)
     unknown = numbers.keys() - found.facts.keys()
-    slow = {number for number in unknown if carriers.needs_network(number)}
+    slow = carriers.on_network(unknown)
     for phone_number in unknown - slow:
         found.facts[phone_number] = carriers.offline_facts(numbers[phone_number].number)
     _know_carriers(slow, found)
@@ -56,6 +55,8 @@ def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Find
 
 def _know_carriers(phone_numbers: set[str], found: Findings) -> None:
     """What providers were asked before: also about numbers that were rejected, and so are no contacts."""
+    if not phone_numbers:
+        return
     known = carriers.known(phone_numbers)
     found.facts.update(known.answers)
     found.facts.update(dict.fromkeys(known.failed, carriers.UNVERIFIED))
@@ -134,7 +135,6 @@ def assume(found: Findings) -> None:
     found.unanswered_carrier = found.unanswered_validation = set()
 
 
-def needs_network(contact: Payload, found: Findings) -> bool:
-    """Whether something about this contact's number must be asked for on the network."""
-    number = contact.phone_number
-    return number in found.unanswered_carrier or number in found.unanswered_validation
+def need_network(found: Findings) -> set[str]:
+    """The numbers about which something must be asked for on the network."""
+    return found.unanswered_carrier | found.unanswered_validation

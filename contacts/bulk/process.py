@@ -1,13 +1,16 @@
 """A slice, from its payload to its rows. May run any number of times, also at once; takes effect once."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from billing import ledger
@@ -30,7 +33,8 @@ _CLAIM = """
 UPDATE bulk_bulkslice AS slice
 SET claimed_at = now(), claimed_by = %(by)s,
     attempts = slice.attempts + (slice.claimed_at IS NOT NULL)::int
-FROM bulk_bulkjob AS job JOIN accounts_account AS account ON account.id = job.account_id
+FROM bulk_bulkjob AS job JOIN accounts_account AS account ON account.id = job.account_id,
+    set_config('synchronous_commit', COALESCE(%(commit)s, current_setting('synchronous_commit')), true)
 WHERE slice.id = %(id)s AND slice.status = 'pending' AND job.id = slice.job_id
     AND (%(anyway)s OR (
         job.cancel_requested_at IS NULL
@@ -44,6 +48,10 @@ RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, slice.error_c
 # The work takes long because the network does: the slice stays ours.
 _KEEP = """
 UPDATE bulk_bulkslice SET claimed_at = now() WHERE id = %(id)s AND status = 'pending'
+"""
+
+_IS_PENDING = """
+SELECT id FROM bulk_bulkslice WHERE id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
 """
 
 _FAILED = """
@@ -74,7 +82,11 @@ SET status = CASE job.status WHEN 'queued' THEN 'processing' ELSE job.status END
     success_count = job.success_count + %(success_count)s,
     error_count = job.error_count + %(error_count)s + %(counted_later)s - errors_before
 FROM slice WHERE job.id = slice.job_id
+RETURNING job.processed = job.total OR job.cancel_requested_at IS NOT NULL AS may_end
 """
+
+AtEnd = Callable[[UUID], None]
+"""Called with a job's id, in the transaction of the slice that moved its last contact."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +111,8 @@ def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
 
     `by`: the task's id; `anyway`: also if its job is being cancelled, and whoever is at it.
     """
-    with sql.forgettable():
-        lease = settings.TRACKLY_SLICE_LEASE
-        taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease, "by": by})
+    lease, commit = settings.TRACKLY_SLICE_LEASE, None if connection.in_atomic_block else "off"
+    taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease, "by": by, "commit": commit})
     if not taken:
         return None
     row = taken[0]
@@ -109,24 +120,33 @@ def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
     return Claim(id=slice_id, items=unpack(payload), started=timezone.now(), **row)
 
 
-def process(slice_id: int, *, by: str = "") -> list[int]:
+def _later(job_id: UUID) -> None:
+    """Settle the job another time."""
+
+
+def process(slice_id: int, *, by: str = "", at_end: AtEnd = _later) -> list[int]:
     """Process a slice; returns the ids of the slices that were made of it: what needs the network, or halves.
 
     Nothing happens if it has ended or another worker is at it. Raises whatever goes wrong; nothing has taken
     effect then, but that the failure counts. A slice that failed twice is halved, and its halves after one
-    more failure, so that a contact which kills its worker does not keep the others. `by`: the task's id.
+    more failure, so that a contact which kills its worker does not keep the others. `by`: the task's id;
+    `at_end`: what settles the job, called if this may be its last slice, and committed with it; also where
+    the slice is not run because its job was cancelled.
     """
     taken = claim(slice_id, by=by)
     if taken is None:
+        cancelled = BulkSlice.objects.filter(pk=slice_id, job__cancel_requested_at__isnull=False)
+        for job_id in cancelled.values_list("job_id", flat=True):
+            at_end(job_id)
         return []
     if taken.attempts >= halved_after() and len(groups := look_over(taken.items).groups) > 1:
-        return _halve(taken, groups)
+        return _halve(taken, groups)  # never the last
     if taken.attempts >= settings.TRACKLY_SLICE_ATTEMPTS:
         # To read them may be what kills: then this is the next attempt, and it does not.
         is_deadly = taken.attempts > settings.TRACKLY_SLICE_ATTEMPTS
-        return _give_up(taken, noted=True, unread=is_deadly)
+        return _give_up(taken, noted=True, unread=is_deadly, at_end=at_end)
     try:
-        return _process(taken)
+        return _process(taken, at_end)
     except Exception:
         sql.in_transaction(lambda: sql.rows(_FAILED, {"id": slice_id}))
         raise
@@ -165,7 +185,7 @@ def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
     return _commit(taken, effect)
 
 
-def _process(taken: Claim) -> list[int]:
+def _process(taken: Claim, at_end: AtEnd) -> list[int]:
     entries = [read(index, raw) for index, raw in taken.items]
     find_lists(taken.account_id, entries)
     found = checks.known(taken.account_id, taken.rejects_voip, entries)
@@ -180,7 +200,7 @@ def _process(taken: Claim) -> list[int]:
         )
     else:
         entries, later = _put_off(entries, found)
-    return _commit(taken, lambda: _take_effect(taken, entries, later, found))
+    return _commit(taken, lambda: _take_effect(taken, entries, later, found, at_end))
 
 
 def _keep(slice_id: int) -> None:
@@ -194,14 +214,16 @@ def give_up(slice_id: int) -> None:
         _give_up(taken, unread=True)
 
 
-def _give_up(taken: Claim, *, unread: bool, noted: bool = False) -> list[int]:
+def _give_up(taken: Claim, *, unread: bool, noted: bool = False, at_end: AtEnd = _later) -> list[int]:
     read_one = _unread if unread else _read_if_possible
     entries = [read_one(index, raw) for index, raw in taken.items]
 
     def effect() -> list[int]:
         if noted:
             incidents.note(IncidentKind.GIVEN_UP, job=taken.job_id, slice_id=taken.id, count=len(entries))
-        return _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED)
+        if _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED):
+            at_end(taken.job_id)
+        return []
 
     return _commit(taken, effect)
 
@@ -226,7 +248,9 @@ def _read_if_possible(index: int, raw: bytes) -> Entry:
 
 def _put_off(entries: Sequence[Entry], found: Findings) -> tuple[list[Entry], list[Entry]]:
     """What can be processed at once, and what needs the network: all contacts of a number or none."""
-    slow = {contact.phone_number for _, contact in alive(entries) if checks.needs_network(contact, found)}
+    if not (slow := checks.need_network(found)):
+        return list(entries), []
+    slow = {contact.phone_number for _, contact in alive(entries) if contact.phone_number in slow}
     later = {entry.index for entry, contact in alive(entries) if contact.phone_number in slow}
     return [entry for entry in entries if entry.index not in later], [
         entry for entry in entries if entry.index in later
@@ -237,18 +261,16 @@ def _commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
     """Run `effect` in a transaction, unless the slice has ended meanwhile."""
 
     def once() -> list[int]:
-        locked = BulkSlice.objects.select_for_update(of=("self",)).filter(pk=taken.id)
-        still_pending = locked.values_list("status", flat=True).first() == SliceStatus.PENDING
-        return effect() if still_pending else []
+        return effect() if sql.rows(_IS_PENDING, {"id": taken.id}) else []
 
     return sql.in_transaction(once)
 
 
 def _take_effect(
-    taken: Claim, entries: Sequence[Entry], later: Sequence[Entry], found: Findings
+    taken: Claim, entries: Sequence[Entry], later: Sequence[Entry], found: Findings, at_end: AtEnd
 ) -> list[int]:
     """Everything that the slice does, in the caller's transaction; the ids of the slices made of `later`."""
-    entries = [entry.copy() for entry in entries]  # may be called again after a rollback
+    entries = [copy(entry) for entry in entries]  # may be called again after a rollback
     charged = ledger.record(taken.account_id, found.new_validations)
     known = {**found.validations, **found.new_validations}
     # Somebody else paid for these meanwhile; what is stored counts, not what we were told.
@@ -258,7 +280,11 @@ def _take_effect(
         taken.account_id, sum(bool(entry.validation and entry.validation["cached"]) for entry in entries)
     )
     counts, opted_out = write(entries, found, accepted_at=taken.accepted_at)
-    _finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
+    may_end = _finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
+    if not later:
+        if may_end:
+            at_end(taken.job_id)
+        return []
     job = BulkJob(pk=taken.job_id)
     made = [
         new_slice(job, items, Lane.LIVE, counted_as_errors=bool(taken.counted_errors))
@@ -308,9 +334,13 @@ def report(entries: Sequence[Entry], counts: Counts, opted_out: dict[str, int]) 
     )
 
 
-def _finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) -> list[int]:
-    """Mark the slice as ended, with what it did, and move the job's counters."""
-    sql.rows(
+def _finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) -> bool:
+    """Mark the slice as ended, with what it did, and move the job's counters.
+
+    Returns whether every contact of the job has been processed, or none shall be any more: then to settle it
+    is worth a try.
+    """
+    [job] = sql.rows(
         _FINISH,
         {
             **vars(done),
@@ -321,4 +351,4 @@ def _finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) 
             "counted_later": later if taken.counted_errors else 0,
         },
     )
-    return []
+    return bool(job["may_end"])

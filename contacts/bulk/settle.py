@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-import structlog
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
 from contacts.bulk import waiting
@@ -15,55 +14,66 @@ from contacts.bulk.models import BulkJob, BulkSlice, JobStatus, SliceStatus
 from contacts.bulk.process import Report, give_up
 from contacts.models import SendingList
 from journeys.enroll import greetings
+from trackly import sql
 from trackly.api import json
 
-logger = structlog.get_logger(__name__)
+_LOCK = """
+SELECT account_id, cancel_requested_at IS NOT NULL AS is_cancelled, completed_at IS NOT NULL AS has_ended
+FROM bulk_bulkjob WHERE id = %(id)s FOR NO KEY UPDATE
+"""
+
+_SLICES = """
+SELECT status, size, success_count, error_count, contacts_created, list_contacts_created, journeys_enrolled,
+       errors, lists::text
+FROM bulk_bulkslice WHERE job_id = %(id)s
+"""
+
+_END = """
+UPDATE bulk_bulkjob SET status = %(status)s, summary = %(summary)s, completed_at = clock_timestamp()
+WHERE id = %(id)s
+"""
 
 _COUNTS = ("success_count", "error_count", "contacts_created", "list_contacts_created", "journeys_enrolled")
-
-
-def may_end(job_id: UUID) -> bool:
-    """Whether every contact has been processed, or none shall be any more: then to settle is worth a try."""
-    over = Q(processed=F("total")) | Q(cancel_requested_at__isnull=False)
-    return BulkJob.objects.filter(over, pk=job_id, completed_at=None).exists()
 
 
 def settle(job_id: UUID) -> int | None:
     """End the job if all its slices have ended; its account's id if that ended it, else None.
 
-    A single conditional step that may run any number of times, at once, and too early.
+    A single conditional step that may run any number of times, at once, and too early. In a transaction of
+    the caller's it is part of that.
     """
-    with transaction.atomic():
-        job = BulkJob.objects.select_for_update().filter(pk=job_id).first()
-        if job is None or job.has_ended:
+    with transaction.atomic(savepoint=False):
+        job = next(iter(sql.rows(_LOCK, {"id": job_id})), None)
+        if job is None or job["has_ended"]:
             return None
-        if job.cancel_requested_at is not None:
-            _cancel_pending(job)
-            job.refresh_from_db()
-        slices = list(BulkSlice.objects.filter(job=job).defer("payload", "results"))
-        statuses = {part.status for part in slices}
+        if job["is_cancelled"]:
+            _cancel_pending(job_id)
+        rows = sql.rows(_SLICES, {"id": job_id})
+        statuses = {row.pop("status") for row in rows}
         if SliceStatus.PENDING in statuses:
             return None
-        summary = summarize(slices)
-        job.status = JobStatus.COMPLETED
-        if job.cancel_requested_at is not None and job.processed < job.total:
-            job.status = JobStatus.CANCELLED
-            summary["cancelled_count"] = job.total - job.processed
+        slices = [Report(**{**row, "lists": json.loads(row["lists"].encode())}, results="") for row in rows]
+        summary, status = summarize(slices), JobStatus.COMPLETED
+        if job["is_cancelled"] and (left := _never_processed(job_id)):
+            summary["cancelled_count"], status = left, JobStatus.CANCELLED
         elif SliceStatus.FAILED in statuses:
-            job.status = JobStatus.FAILED
-        job.completed_at = timezone.now()
-        job.summary = json.dumps(summary)
-        job.save(update_fields=["status", "completed_at", "summary"])
-    waiting.announce(job_id)
-    return job.account_id
+            status = JobStatus.FAILED
+        sql.rows(_END, {"id": job_id, "status": status, "summary": json.dumps(summary)})
+        transaction.on_commit(partial(waiting.announce, job_id))
+    return int(job["account_id"])
 
 
-def _cancel_pending(job: BulkJob) -> None:
+def _never_processed(job_id: UUID) -> int:
+    job = BulkJob.objects.get(pk=job_id)
+    return job.total - job.processed
+
+
+def _cancel_pending(job_id: UUID) -> None:
     """End the slices of a cancelled job that nobody is just committing.
 
     Those that somebody is are skipped, not waited for: he holds the slice and wants the job, which we hold.
     """
-    pending = BulkSlice.objects.filter(job=job, status=SliceStatus.PENDING)
+    pending = BulkSlice.objects.filter(job_id=job_id, status=SliceStatus.PENDING)
     locked = list(pending.select_for_update(skip_locked=True).values_list("pk", "error_count", "errors"))
     now, failed_before = timezone.now(), []
     for slice_id, counted_errors, errors in locked:
@@ -77,7 +87,7 @@ def _cancel_pending(job: BulkJob) -> None:
     of_them.update(status=SliceStatus.CANCELLED, finished_at=now)
 
 
-def summarize(slices: Sequence[BulkSlice | Report]) -> dict[str, Any]:
+def summarize(slices: Sequence[Report]) -> dict[str, Any]:
     """The answer's body (contract, "The answer")."""
     errors = [entry for part in slices for entry in json.loads(part.errors.encode())]
     summary: dict[str, Any] = {name: sum(getattr(part, name) for part in slices) for name in _COUNTS}
@@ -89,25 +99,28 @@ def summarize(slices: Sequence[BulkSlice | Report]) -> dict[str, Any]:
     return summary
 
 
-def _warnings(slices: Iterable[BulkSlice | Report]) -> list[str]:
+def _warnings(slices: Iterable[Report]) -> list[str]:
     """One per list whose journeys nobody asked for, one per list with members who had opted out."""
     asked: dict[int, bool] = defaultdict(bool)
     opted_out: dict[int, int] = defaultdict(int)
     for part in slices:
-        for list_id, (used_journeys, count) in part.lists.items():
-            asked[int(list_id)] |= used_journeys
-            opted_out[int(list_id)] += count
+        for key, (used_journeys, count) in part.lists.items():
+            asked[int(key)] |= used_journeys
+            opted_out[int(key)] += count
     journeys = greetings(list_id for list_id, used in asked.items() if not used)
-    numbers = dict(SendingList.objects.filter(pk__in=asked.keys()).values_list("pk", "phone_number"))
+    about = journeys.keys() | {list_id for list_id, count in opted_out.items() if count}
+    if not about:
+        return []
+    lists = SendingList.objects.filter(pk__in=about).order_by("phone_number")
     warnings = []
-    for list_id, number in sorted(numbers.items(), key=lambda item: item[1]):
+    for list_id, phone_number in lists.values_list("pk", "phone_number"):
         if names := ", ".join(f'"{journey.name}"' for journey in journeys.get(list_id, ())):
             warnings.append(
-                f"List {number} has active Welcome Journeys ({names}), "
+                f"List {phone_number} has active Welcome Journeys ({names}), "
                 "but no contact of this batch set use_journeys."
             )
-        if count := opted_out[list_id]:
+        if count := opted_out.get(list_id, 0):
             who = "1 contact was" if count == 1 else f"{count} contacts were"
             stay = "stays" if count == 1 else "stay"
-            warnings.append(f"List {number}: {who} unsubscribed before and {stay} unsubscribed.")
+            warnings.append(f"List {phone_number}: {who} unsubscribed before and {stay} unsubscribed.")
     return warnings

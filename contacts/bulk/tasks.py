@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -57,7 +58,7 @@ def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
     try:
         client().ping()  # a Redis that has frozen is found out in two seconds here, in thirteen by a chord
         if len(header) == 1:
-            header[0].apply_async()
+            header[0].apply_async(ignore_result=True)  # its end is in the database
         else:
             chord(header)(settle.si(str(job_id)))
     except Exception as exc:
@@ -87,16 +88,15 @@ _broker = _Broker()
 def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
     """A member of the chord: one slice. Tried again until it succeeds or is given up.
 
-    The one that moves the job's last contact settles it at once, without waiting for the chord's body.
+    The one that moves the job's last contact settles it in its own transaction, without waiting for the
+    chord's body.
     """
     try:
-        made = processing.process(slice_id, by=self.request.id or "")
+        made = processing.process(slice_id, by=self.request.id or "", at_end=_settle)
         for lane, slice_ids in processing.by_lane(made).items():
             fan_out(UUID(job_id), slice_ids, lane)
         if made:
             send_next(BulkJob.objects.values_list("account_id", flat=True).get(pk=job_id))
-        elif settling.may_end(UUID(job_id)):
-            _settle(UUID(job_id))
     except Exception as exc:
         logger.warning("slice_raised", slice=slice_id, job=job_id, exc_info=exc)
         raise self.retry(exc=exc, countdown=backoff(self.request.retries + 1)) from exc
@@ -109,9 +109,10 @@ def settle(job_id: str) -> None:
 
 
 def _settle(job_id: UUID) -> None:
+    """End the job if that is due; its account's next is sent after the commit."""
     account_id = settling.settle(job_id)
     if account_id is not None:
-        send_next(account_id)
+        transaction.on_commit(partial(send_next, account_id))
 
 
 @shared_task(ignore_result=True)

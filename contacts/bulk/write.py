@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from contacts import payload, rows
 from contacts.bulk.checks import Findings
 from contacts.bulk.entries import Entry, Outcome, alive
@@ -54,8 +56,7 @@ class Counts:
     journeys_enrolled: int = 0
 
 
-@dataclass(slots=True)
-class _Membership:
+class _Membership(msgspec.Struct, gc=False):
     """A contact on a list, as it will stand after the slice."""
 
     contact_id: int

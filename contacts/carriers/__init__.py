@@ -4,7 +4,7 @@
 (contacts.bulk); `again` asks once more about the numbers that nobody answered for.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from django.conf import settings
 
@@ -13,16 +13,16 @@ from contacts.carriers.facts import UNVERIFIED, Facts
 from trackly.lookups.once import Known
 from trackly.sandbox.numbers import NUMBERS
 
-__all__ = ["UNVERIFIED", "Facts", "known", "look_up", "needs_network", "offline_facts"]
+__all__ = ["UNVERIFIED", "Facts", "known", "look_up", "offline_facts", "on_network"]
 
 offline_facts = offline.look_up
 
 
-def needs_network(phone_number: str) -> bool:
-    """Whether this number's facts come from a service on the network (in the sandbox: those of its table)."""
+def on_network(phone_numbers: Collection[str]) -> set[str]:
+    """The numbers whose facts come from a service on the network (in the sandbox: those of its table)."""
     if settings.TRACKLY_SANDBOX:
-        return phone_number in NUMBERS
-    return bool(settings.TRACKLY_CARRIER != [live.OFFLINE])
+        return NUMBERS.keys() & phone_numbers
+    return set() if settings.TRACKLY_CARRIER == [live.OFFLINE] else set(phone_numbers)
 
 
 def known(phone_numbers: Iterable[str]) -> Known[Facts]:
@@ -31,7 +31,7 @@ def known(phone_numbers: Iterable[str]) -> Known[Facts]:
 
 
 def look_up(phone_numbers: Iterable[str], *, keep: Callable[[], None]) -> dict[str, Facts]:
-    """The facts of numbers that `need_network`; one that nobody answered for is missing.
+    """The facts of numbers that are `on_network`; one that nobody answered for is missing.
 
     Call it outside of transactions; `keep` is called every few seconds.
     """

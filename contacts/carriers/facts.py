@@ -1,13 +1,12 @@
 """What every source of carrier facts answers."""
 
-from dataclasses import dataclass
+import msgspec
 
 from contacts.models import LineType
 from trackly.lookups.line import Line, LineKind
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What is known of a number."""
 
     line_type: LineType = LineType.UNKNOWN

@@ -16,7 +16,7 @@ OFFLINE = "offline"
 
 
 def question() -> Question[Facts]:
-    """What is asked of each number that `needs_network`."""
+    """What is asked of each number that is `on_network`."""
     return Question(
         kind=Kind.CARRIER,
         ask=_ask,

@@ -94,7 +94,7 @@ def test_a_deadlock_is_run_again_without_a_trace(monkeypatch: pytest.MonkeyPatch
     account = billed(new_account()[0])
     finish, victims = processing._finish, [1, 2]
 
-    def deadlocked(*arguments: Any, **options: Any) -> list[int]:
+    def deadlocked(*arguments: Any, **options: Any) -> bool:
         if victims:
             victims.pop()
             raise OperationalError from errors.DeadlockDetected()

@@ -105,7 +105,7 @@ def test_without_a_broker_acceptance_goes_on(
 ) -> None:
     tried: list[object] = []
 
-    def away(*arguments: object) -> None:
+    def away(*arguments: object, **_: object) -> None:
         tried.append(arguments)
         raise BrokerError("connection refused")
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from contacts.bulk import control, process, recover, tasks, turns
@@ -17,7 +17,7 @@ from contacts.bulk.models import BulkJob, BulkSlice, Lane
 from tests.support import LIST, new_account
 from trackly.accounts.models import Account
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # what is sent is sent after the commit
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,11 @@ def post(account: Account) -> BulkJob:
     job, slice_ids = accept(account, read_batch({"contacts": b"[1]"}))
     tasks.send(job, slice_ids)
     return job
+
+
+def stalled() -> dict[tuple[UUID, Lane], list[int]]:
+    with transaction.atomic():
+        return recover.take_stalled()
 
 
 def work(job: BulkJob) -> None:
@@ -109,7 +114,7 @@ def test_a_job_that_waits_for_its_turn_is_not_stalled(
 ) -> None:
     settings.TRACKLY_SWEEP_AFTER = 0
     jobs = [post(account) for _ in range(3)]
-    assert {job_id for job_id, _ in recover.take_stalled()} == {job.pk for job in jobs[:2]}
+    assert {job_id for job_id, _ in stalled()} == {job.pk for job in jobs[:2]}
     assert sent == [job.pk for job in jobs[:2]]
 
 
@@ -142,7 +147,7 @@ def test_a_retried_job_waits_for_its_turn_too(account: Account, sent: list[UUID]
     assert sent == [job.pk for job in (*jobs, *busy)]
     work(busy[0])
     assert sent[4:] == [jobs[0].pk]
-    assert not [job_id for job_id, _ in recover.take_stalled() if job_id == jobs[1].pk]
+    assert not [job_id for job_id, _ in stalled() if job_id == jobs[1].pk]
     work(busy[1])
     assert sent[4:] == [jobs[0].pk, jobs[1].pk]
 
