@@ -127,7 +127,7 @@ class Running:
 
     def until_ended(self, jobs: int) -> None:
         """Wait until so many of the demo account's jobs have ended. All of them must be completed."""
-        self.until(lambda: self.ended() >= jobs)
+        self.until(lambda: self.ended() >= jobs, every=0.1)  # who looks all the time takes part
         odd = self.value("SELECT count(*) FROM bulk_bulkjob WHERE status IN ('failed', 'cancelled')")
         assert not odd, f"{odd} jobs are not completed"
 

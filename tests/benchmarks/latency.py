@@ -75,6 +75,7 @@ def accepting(run: Running, client: Client, content: bytes) -> float:
 def main() -> None:
     heading(__doc__)
     with running() as run:
+        run.greet(meanwhile=False)
         accepted, small, large = (scaled(size, 5) for size in (ACCEPTED, SMALL, LARGE))
         other = run.new_account("Elsewhere", "+18005550000")
         first = (2 * scaled(WARM) + accepted + large) * BATCH
