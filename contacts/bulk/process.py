@@ -85,7 +85,7 @@ FROM slice WHERE job.id = slice.job_id
 RETURNING job.processed = job.total OR job.cancel_requested_at IS NOT NULL AS may_end
 """
 
-AtEnd = Callable[[UUID], None]
+AtEnd = Callable[[UUID], object]
 """Called with a job's id, in the transaction of the slice that moved its last contact."""
 
 

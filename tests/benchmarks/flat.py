@@ -6,7 +6,7 @@
    take turns, the same batches, medians of five rounds. A fifth of the five million are on the list that
    grows; a third of them have been on a journey; numbers fall everywhere between those that are there.
 2. the resident memory of the ingesting processes while 1,000,000 contacts go through them.
-3. the statements of a slice of 10, 100 and 1,000 contacts.
+3. the statements of a slice of 10, 100 and 1,000 contacts, to the end of its job.
 """
 
 import os
@@ -176,6 +176,7 @@ def statements_per_slice() -> None:
 def _count(run: Running) -> list[tuple[int, int]]:
     from contacts.bulk.accept import accept, read_batch  # noqa: PLC0415
     from contacts.bulk.process import process  # noqa: PLC0415
+    from contacts.bulk.settle import settle  # noqa: PLC0415
     from tests.support import statements  # noqa: PLC0415
     from trackly.accounts.models import Account  # noqa: PLC0415
     from trackly.api.body import read_object  # noqa: PLC0415
@@ -184,7 +185,7 @@ def _count(run: Running) -> list[tuple[int, int]]:
     for size in SLICES:
         _, [slice_id] = accept(account, read_batch(read_object(body(first, size))))
         with statements() as sent:
-            process(slice_id)
+            process(slice_id, at_end=settle)
         found.append((size, len(sent)))
         first += size
     return found

@@ -6,8 +6,9 @@
   ended.
 - the seeds' batch (3 contacts, one of which fails; each time with new numbers), waiting for its summary.
 - 1,000 contacts, two thirds of them new, a third enrolling, waiting.
+- the machine's own part: a loop that takes 10 ms of a busy core, on one that has paused for 20 ms.
 
-The journeys' workers work, as they would.
+Nobody is greeted meanwhile: the machine is idle between the requests.
 """
 
 import json
@@ -32,6 +33,7 @@ from tests.benchmarks.common import (
 
 ACCEPTED, SMALL, LARGE, WARM = 200, 400, 100, 10
 """Requests of each kind."""
+PAUSES = 100
 
 
 def seeds(n: int) -> bytes:
@@ -72,6 +74,24 @@ def accepting(run: Running, client: Client, content: bytes) -> float:
     return seconds
 
 
+def _spin(rounds: int) -> float:
+    began, x = time.perf_counter(), 0
+    for n in range(rounds):
+        x += n
+    return time.perf_counter() - began
+
+
+def woken() -> list[float]:
+    """How long 10 ms of work take on a core that was idle: a virtual machine's comes back when it can."""
+    rounds = 100_000
+    rounds = round(rounds * 0.010 / min(_spin(rounds) for _ in range(20)))
+    seconds = []
+    for _ in range(PAUSES):
+        time.sleep(0.020)
+        seconds.append(_spin(rounds))
+    return seconds
+
+
 def main() -> None:
     heading(__doc__)
     with running() as run:
@@ -90,6 +110,7 @@ def main() -> None:
             ],
             "3 contacts, waiting": [waiting(client, seeds(first + 2 * n), 2) for n in range(small)],
             f"{BATCH:,} contacts, waiting": [waiting(client, next(batches), BATCH) for _ in range(large)],
+            "(10 ms of work after a pause)": woken(),
         }
         client.close()
     table(
