@@ -31,6 +31,10 @@ class ContactError(Exception):
         self.message = message
         self.more = more
 
+    def bare(self) -> "ContactError":
+        """The same without what Python remembers of its way: frames, which hold the slice it belongs to."""
+        return ContactError(self.code, self.message, **self.more)
+
 
 class Contact(msgspec.Struct, gc=False):
     """A contact whose shape is right. Whether its list exists and its number takes messages comes later."""

@@ -38,13 +38,13 @@ def work(asked: dict[str, Any]) -> None:
         BulkSlice.objects.filter(job=asked["job"], status="pending").values_list("pk", flat=True)
     ):
         for slice_id in pending:
-            process.process(slice_id)
+            process.process(slice_id, at_end=settle.settle_within)
     settle.settle(asked["job"])
 
 
 JOBS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
     "month_end": (month_end, ("/billing/invoices.py", "/billing/payments.py")),
-    "work": (work, ("/bulk/process.py", "/billing/ledger.py", "/lookups/once.py")),
+    "work": (work, ("/bulk/process.py", "/bulk/settle.py", "/billing/ledger.py", "/lookups/once.py")),
 }
 
 

@@ -17,9 +17,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@signals.worker_ready.connect
-@signals.worker_process_init.connect
+@signals.worker_init.connect
 def _collect_less(**_: Any) -> None:
+    """Before the pool's processes are forked: they share what stays."""
     collect_less()
 
 

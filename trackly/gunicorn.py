@@ -24,8 +24,8 @@ def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:  # 
 util.write_error = write_error
 
 
-def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's
-    """A worker begins."""
+def when_ready(server: Any) -> None:  # noqa: ARG001 - gunicorn's
+    """The application is loaded; the workers, which share it, are not yet forked."""
     collect_less()
 
 

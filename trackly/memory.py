@@ -9,8 +9,8 @@ _NEW_OBJECTS = 20_000
 def collect_less() -> None:
     """Take all that is loaded by now for permanent, and look for cycles less often than Python would.
 
-    Call it in a process that has loaded what it needs. By Python's own thresholds a sixth of a worker's time
-    went there.
+    Call it in a process that has loaded what it needs, before it forks: its children inherit it. By Python's
+    own thresholds a sixth of a worker's time went there.
     """
     gc.collect()
     gc.freeze()

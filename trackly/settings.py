@@ -322,7 +322,7 @@ DATABASES["default"].update(
             "max_size": env.int("TRACKLY_DB_POOL", default=16),
             "timeout": 5,
             # Then it gives up, and who comes next tries at once: a pool's own pauses double, up to minutes.
-            "reconnect_timeout": 3,
+            "reconnect_timeout": 10,
         },
     },
 )

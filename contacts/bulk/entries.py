@@ -90,7 +90,7 @@ def read(index: int, raw: bytes) -> Entry:
     try:
         entry.contact = payload.parse(raw, value)
     except ContactError as error:
-        entry.error = error.with_traceback(None)  # whose frames hold the entry
+        entry.error = error.bare()
     return entry
 
 

@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing import ledger
@@ -131,13 +133,14 @@ def process(slice_id: int, *, by: str = "", at_end: AtEnd = _later) -> list[int]
     effect then, but that the failure counts. A slice that failed twice is halved, and its halves after one
     more failure, so that a contact which kills its worker does not keep the others. `by`: the task's id;
     `at_end`: what settles the job, called if this may be its last slice, and committed with it; also where
-    the slice is not run because its job was cancelled.
+    the slice is not run and the job may end, because it was cancelled.
     """
     taken = claim(slice_id, by=by)
     if taken is None:
-        cancelled = BulkSlice.objects.filter(pk=slice_id, job__cancel_requested_at__isnull=False)
-        for job_id in cancelled.values_list("job_id", flat=True):
-            at_end(job_id)
+        over = Q(job__processed=F("job__total")) | Q(job__cancel_requested_at__isnull=False)
+        unsettled = BulkSlice.objects.filter(over, pk=slice_id, job__completed_at=None)
+        for job_id in unsettled.values_list("job_id", flat=True):
+            sql.in_transaction(partial(at_end, job_id))
         return []
     if taken.attempts >= halved_after() and len(groups := look_over(taken.items).groups) > 1:
         return _halve(taken, groups)  # never the last
@@ -222,7 +225,7 @@ def _give_up(taken: Claim, *, unread: bool, noted: bool = False, at_end: AtEnd =
         if noted:
             incidents.note(IncidentKind.GIVEN_UP, job=taken.job_id, slice_id=taken.id, count=len(entries))
         if _finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED):
-            at_end(taken.job_id)
+            _end(taken, at_end)
         return []
 
     return _commit(taken, effect)
@@ -283,7 +286,7 @@ def _take_effect(
     may_end = _finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
     if not later:
         if may_end:
-            at_end(taken.job_id)
+            _end(taken, at_end)
         return []
     job = BulkJob(pk=taken.job_id)
     made = [
@@ -291,6 +294,16 @@ def _take_effect(
         for items in cut(_by_number(later), settings.TRACKLY_LIVE_SLICE_SIZE)
     ]
     return [live.pk for live in BulkSlice.objects.bulk_create(made)]
+
+
+def _end(taken: Claim, at_end: AtEnd) -> None:
+    """Settle the job. Where it can't be, that is no fault of the slice's, and the sweep tries again."""
+    try:
+        at_end(taken.job_id)
+    except DatabaseError:
+        raise  # the transaction is lost
+    except Exception as exc:
+        logger.error("not_settled", job=str(taken.job_id), exc_info=exc)  # noqa: TRY400
 
 
 def _by_number(entries: Sequence[Entry]) -> list[list[Item]]:

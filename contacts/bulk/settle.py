@@ -29,7 +29,7 @@ FROM bulk_bulkslice WHERE job_id = %(id)s
 """
 
 _END = """
-UPDATE bulk_bulkjob SET status = %(status)s, summary = %(summary)s, completed_at = clock_timestamp()
+UPDATE bulk_bulkjob SET status = %(status)s, summary = %(summary)s, completed_at = %(now)s
 WHERE id = %(id)s
 """
 
@@ -39,27 +39,32 @@ _COUNTS = ("success_count", "error_count", "contacts_created", "list_contacts_cr
 def settle(job_id: UUID) -> int | None:
     """End the job if all its slices have ended; its account's id if that ended it, else None.
 
-    A single conditional step that may run any number of times, at once, and too early. In a transaction of
-    the caller's it is part of that.
+    A single conditional step that may run any number of times, at once, and too early.
     """
-    with transaction.atomic(savepoint=False):
-        job = next(iter(sql.rows(_LOCK, {"id": job_id})), None)
-        if job is None or job["has_ended"]:
-            return None
-        if job["is_cancelled"]:
-            _cancel_pending(job_id)
-        rows = sql.rows(_SLICES, {"id": job_id})
-        statuses = {row.pop("status") for row in rows}
-        if SliceStatus.PENDING in statuses:
-            return None
-        slices = [Report(**{**row, "lists": json.loads(row["lists"].encode())}, results="") for row in rows]
-        summary, status = summarize(slices), JobStatus.COMPLETED
-        if job["is_cancelled"] and (left := _never_processed(job_id)):
-            summary["cancelled_count"], status = left, JobStatus.CANCELLED
-        elif SliceStatus.FAILED in statuses:
-            status = JobStatus.FAILED
-        sql.rows(_END, {"id": job_id, "status": status, "summary": json.dumps(summary)})
-        transaction.on_commit(partial(waiting.announce, job_id))
+    with transaction.atomic():
+        return settle_within(job_id)
+
+
+def settle_within(job_id: UUID) -> int | None:
+    """`settle`, as a part of the caller's transaction; who waits is woken after its commit."""
+    job = next(iter(sql.rows(_LOCK, {"id": job_id})), None)
+    if job is None or job["has_ended"]:
+        return None
+    if job["is_cancelled"]:
+        _cancel_pending(job_id)
+    rows = sql.rows(_SLICES, {"id": job_id})
+    statuses = {row.pop("status") for row in rows}
+    if SliceStatus.PENDING in statuses:
+        return None
+    slices = [Report(**{**row, "lists": json.loads(row["lists"].encode())}, results="") for row in rows]
+    summary, status = summarize(slices), JobStatus.COMPLETED
+    if job["is_cancelled"] and (left := _never_processed(job_id)):
+        summary["cancelled_count"], status = left, JobStatus.CANCELLED
+    elif SliceStatus.FAILED in statuses:
+        status = JobStatus.FAILED
+    ended = {"status": status, "summary": json.dumps(summary), "now": timezone.now()}
+    sql.rows(_END, {"id": job_id, **ended})
+    transaction.on_commit(partial(waiting.announce, job_id))
     return int(job["account_id"])
 
 

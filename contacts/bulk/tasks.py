@@ -92,7 +92,7 @@ def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
     chord's body.
     """
     try:
-        made = processing.process(slice_id, by=self.request.id or "", at_end=_settle)
+        made = processing.process(slice_id, by=self.request.id or "", at_end=_settle_within)
         for lane, slice_ids in processing.by_lane(made).items():
             fan_out(UUID(job_id), slice_ids, lane)
         if made:
@@ -109,8 +109,15 @@ def settle(job_id: str) -> None:
 
 
 def _settle(job_id: UUID) -> None:
-    """End the job if that is due; its account's next is sent after the commit."""
+    """End the job if that is due, and send its account's next."""
     account_id = settling.settle(job_id)
+    if account_id is not None:
+        send_next(account_id)
+
+
+def _settle_within(job_id: UUID) -> None:
+    """The same in the caller's transaction; the next is sent after its commit."""
+    account_id = settling.settle_within(job_id)
     if account_id is not None:
         transaction.on_commit(partial(send_next, account_id))
 

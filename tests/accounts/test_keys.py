@@ -26,7 +26,10 @@ def test_only_a_digest_of_a_key_is_kept() -> None:
     assert key[8:] not in str({**stored, "digest": row.digest})
     found = find_key(key)
     assert found is not None
-    assert found.account == account
+    for ours, orms in ((found, ApiKey.objects.get(pk=row.pk)), (found.account, account)):
+        orms.refresh_from_db()
+        fields = [field.attname for field in ours._meta.concrete_fields]
+        assert [getattr(ours, name) for name in fields] == [getattr(orms, name) for name in fields]
 
 
 def test_an_account_has_several_keys_and_each_is_revoked_alone() -> None:

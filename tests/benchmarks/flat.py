@@ -176,7 +176,7 @@ def statements_per_slice() -> None:
 def _count(run: Running) -> list[tuple[int, int]]:
     from contacts.bulk.accept import accept, read_batch  # noqa: PLC0415
     from contacts.bulk.process import process  # noqa: PLC0415
-    from contacts.bulk.settle import settle  # noqa: PLC0415
+    from contacts.bulk.settle import settle_within  # noqa: PLC0415
     from tests.support import statements  # noqa: PLC0415
     from trackly.accounts.models import Account  # noqa: PLC0415
     from trackly.api.body import read_object  # noqa: PLC0415
@@ -185,7 +185,7 @@ def _count(run: Running) -> list[tuple[int, int]]:
     for size in SLICES:
         _, [slice_id] = accept(account, read_batch(read_object(body(first, size))))
         with statements() as sent:
-            process(slice_id, at_end=settle)
+            process(slice_id, at_end=settle_within)
         found.append((size, len(sent)))
         first += size
     return found
