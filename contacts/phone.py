@@ -6,7 +6,7 @@ code and length, answers in 2 µs (`python -m tests.benchmarks.numbers` compares
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import phonenumbers
@@ -41,6 +41,7 @@ class Number(NamedTuple):
     """PhoneNumberType."""
 
 
+@lru_cache(maxsize=1024)  # of lists' numbers, which come again and again
 def is_e164(text: str) -> bool:
     """Whether `text` has E.164's form. ASCII digits only, no spaces, no punctuation."""
     return _E164.fullmatch(text) is not None

@@ -28,20 +28,20 @@ SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verif
 FROM {_INPUT}
 ORDER BY phone_number
 ON CONFLICT (phone_number) DO NOTHING
-RETURNING id, phone_number
+RETURNING phone_number, id
 """  # noqa: S608 - constants
 
 # Without FOR NO KEY UPDATE a foreign key's check (FOR KEY SHARE) by a third party would have to wait.
 _LOCK = """
-SELECT id, phone_number FROM contacts_contact
+SELECT phone_number, id FROM contacts_contact
 WHERE phone_number = ANY(%(numbers)s::text[])
 ORDER BY phone_number
 FOR NO KEY UPDATE
 """
 
 _KNOWN = """
-SELECT id, phone_number, carrier, line_type, time_zone, can_receive,
-       verified_at IS NOT NULL AND verified_at > %(good_since)s AS is_fresh
+SELECT id, phone_number, verified_at IS NOT NULL AND verified_at > %(good_since)s,
+       line_type, can_receive, carrier, time_zone
 FROM contacts_contact WHERE phone_number = ANY(%(numbers)s::text[])
 """
 
@@ -60,13 +60,11 @@ _LINE_TYPES = {line_type.value: line_type for line_type in LineType}
 def known(phone_numbers: Iterable[str], good_since: datetime) -> tuple[dict[str, int], dict[str, Facts]]:
     """The contacts of these numbers: their ids, and the facts that were verified after `good_since`."""
     ids, facts = {}, {}
-    for row in sql.rows(_KNOWN, {"numbers": sql.array(phone_numbers), "good_since": good_since}):
-        number = row["phone_number"]
-        ids[number] = row["id"]
-        if row["is_fresh"]:
-            facts[number] = Facts(
-                _LINE_TYPES[row["line_type"]], row["can_receive"], row["carrier"], row["time_zone"]
-            )
+    parameters = {"numbers": sql.array(phone_numbers), "good_since": good_since}
+    for contact, number, is_fresh, line_type, *others in sql.tuples(_KNOWN, parameters):
+        ids[number] = contact
+        if is_fresh:
+            facts[number] = Facts(_LINE_TYPES[line_type], *others)
     return ids, facts
 
 
@@ -86,7 +84,7 @@ def verify(facts: Mapping[str, Facts]) -> None:
 
 
 def _ids(statement: str, parameters: dict[str, object]) -> dict[str, int]:
-    return {row["phone_number"]: row["id"] for row in sql.rows(statement, parameters)}
+    return dict(sql.tuples(statement, parameters))
 
 
 def _input(facts: Mapping[str, Facts]) -> dict[str, object]:

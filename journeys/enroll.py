@@ -125,8 +125,7 @@ def enroll(newcomers: Sequence[Newcomer]) -> set[tuple[int, int]]:
         ]
     if not wanted:
         return set()
-    made = sql.rows(_ENROLL, {"rows": json.encode(wanted).decode()})
-    return {(row["journey_id"], row["list_contact_id"]) for row in made}
+    return set(sql.tuples(_ENROLL, {"rows": json.encode(wanted).decode()}))
 
 
 def _lists_of(

@@ -71,14 +71,14 @@ def new_journey(
 def statements() -> Iterator[list[str]]:
     """The statements that the block sends, by Django's cursors and by the hot path's own (trackly.sql)."""
     sent: list[str] = []
-    original = sql.rows
+    original = sql._run
 
-    def noting(statement: str, parameters: Any) -> Any:
+    def noting(statement: str, *arguments: Any) -> Any:
         sent.append(statement)
-        return original(statement, parameters)
+        return original(statement, *arguments)
 
     with pytest.MonkeyPatch.context() as patch, CaptureQueriesContext(connection) as captured:
-        patch.setattr(sql, "rows", noting)
+        patch.setattr(sql, "_run", noting)
         yield sent
     sent += [query["sql"] for query in captured]
 

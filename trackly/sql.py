@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from django.db import OperationalError, connection, transaction
 from psycopg import Cursor
-from psycopg.rows import dict_row
+from psycopg.rows import RowFactory, dict_row, tuple_row
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
@@ -27,8 +27,17 @@ def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises django.db's errors, as a cursor of Django's would. Outside of `transaction.atomic` it is committed
     at once, as there.
     """
+    return _run(statement, parameters, dict_row)
+
+
+def tuples(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The same, its rows as tuples: for thousands of them, in a third of the time."""
+    return _run(statement, parameters, tuple_row)
+
+
+def _run(statement: str, parameters: Mapping[str, Any], row_factory: RowFactory[T]) -> list[T]:
     connection.ensure_connection()
-    with connection.wrap_database_errors, Cursor(connection.connection, row_factory=dict_row) as cursor:
+    with connection.wrap_database_errors, Cursor(connection.connection, row_factory=row_factory) as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 

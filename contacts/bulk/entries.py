@@ -97,7 +97,7 @@ def read(index: int, raw: bytes) -> Entry:
 def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
     """Set each entry's list, or `list_not_found` where the account has no such list. One query."""
     named = [(entry, entry.list_number) for entry in entries if isinstance(entry.list_number, str)]
-    wanted = {number for _, number in named if is_e164(number)}
+    wanted = filter(is_e164, {number for _, number in named})
     found = sql.rows(_LISTS, {"account": account_id, "numbers": sql.array(wanted)})
     ids = {row["phone_number"]: row["id"] for row in found}
     for entry, number in named:

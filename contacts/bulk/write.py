@@ -38,7 +38,7 @@ SELECT list, contact, signup_date, %(method)s, ip_address, url, custom_fields, n
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
     list bigint, contact bigint, signup_date timestamptz, ip_address inet, url text, custom_fields jsonb
 )
-RETURNING id, contact_id, sending_list_id
+RETURNING id, sending_list_id, contact_id
 """
 
 _UPDATE_MEMBERSHIPS = """
@@ -199,8 +199,8 @@ def _write_memberships(members: Iterable[_Membership]) -> int:
             for membership in new.values()
         ]
         parameters = {"rows": json.encode(made).decode(), "method": SignupMethod.API}
-        for row in sql.rows(_INSERT_MEMBERSHIPS, parameters):
-            new[row["sending_list_id"], row["contact_id"]].id = row["id"]
+        for member, *place in sql.tuples(_INSERT_MEMBERSHIPS, parameters):
+            new[tuple(place)].id = member
     return len(new)
 
 
