@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from contacts.bulk.accept import accept, read_batch
+from contacts.bulk.models import BulkJob
 from contacts.models import SendingList
 from journeys.models import Journey
 from tests.client import LIST, Api, eventually
@@ -81,6 +83,11 @@ def statements() -> Iterator[list[str]]:
         patch.setattr(sql, "_run", noting)
         yield sent
     sent += [query["sql"] for query in captured]
+
+
+def accept_batch(account: Account, *contacts: Any) -> tuple[BulkJob, list[int]]:
+    """A job and its slices' ids, for tests that need no HTTP."""
+    return accept(account, read_batch({"contacts": json.dumps(contacts).encode()}))
 
 
 def new_account(*, rejects_voip: bool = True) -> tuple[Account, SendingList]:

@@ -55,8 +55,6 @@ def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Find
 
 def _know_carriers(phone_numbers: set[str], found: Findings) -> None:
     """What providers were asked before: also about numbers that were rejected, and so are no contacts."""
-    if not phone_numbers:
-        return
     known = carriers.known(phone_numbers)
     found.facts.update(known.answers)
     found.facts.update(dict.fromkeys(known.failed, carriers.UNVERIFIED))

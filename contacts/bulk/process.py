@@ -133,7 +133,7 @@ def process(slice_id: int, *, by: str = "", at_end: AtEnd = _later) -> list[int]
     effect then, but that the failure counts. A slice that failed twice is halved, and its halves after one
     more failure, so that a contact which kills its worker does not keep the others. `by`: the task's id;
     `at_end`: what settles the job, called if this may be its last slice, and committed with it; also where
-    the slice is not run and the job may end, because it was cancelled.
+    the slice is not run and the job may end: it was cancelled, or could not be settled before.
     """
     taken = claim(slice_id, by=by)
     if taken is None:

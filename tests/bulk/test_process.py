@@ -18,19 +18,15 @@ from contacts.bulk import checks, control
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
 from contacts.bulk.accept import accept, read_batch, unpack
-from contacts.bulk.models import BulkJob, BulkSlice, Incident
+from contacts.bulk.models import BulkSlice, Incident
 from contacts.models import Contact, ListContact
 from journeys.models import Enrollment
-from tests.support import contact, joins, new_account, new_journey, new_numbers, statements
+from tests.support import accept_batch, contact, joins, new_account, new_journey, new_numbers, statements
 from trackly.accounts.models import Account
 from trackly.lookups.models import Lookup
 from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.django_db
-
-
-def accept_batch(account: Account, *contacts: Any) -> tuple[BulkJob, list[int]]:
-    return accept(account, read_batch({"contacts": json.dumps(contacts).encode()}))
 
 
 def run(account: Account, *contacts: Any) -> dict[str, Any]:

@@ -11,17 +11,11 @@ from psycopg import errors
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
 from contacts.bulk import waiting
-from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.models import BulkJob, BulkSlice
 from contacts.models import ListContact
-from tests.support import contact, new_account
-from trackly.accounts.models import Account
+from tests.support import accept_batch, contact, new_account
 
 pytestmark = pytest.mark.django_db
-
-
-def accept_batch(account: Account, *contacts: Any) -> tuple[BulkJob, list[int]]:
-    return accept(account, read_batch({"contacts": json.dumps(contacts).encode()}))
 
 
 def test_the_last_slice_ends_its_job_and_no_other_does(settings: Any) -> None:
