@@ -18,4 +18,4 @@ RUN SECRET_KEY=build python manage.py collectstatic --noinput
 USER trackly
 EXPOSE 8000
 # SIGTERM lets the requests and tasks that run come to their end.
-CMD ["gunicorn", "-c", "python:trackly.gunicorn", "-b", "0.0.0.0:8000", "trackly.wsgi"]
+CMD ["gunicorn", "-c", "python:trackly.web.server", "-b", "0.0.0.0:8000", "trackly.asgi"]

@@ -94,7 +94,7 @@ TRACKLY_SLICE_SIZE = env.int("TRACKLY_SLICE_SIZE", default=1000)
 TRACKLY_LIVE_SLICE_SIZE = env.int("TRACKLY_LIVE_SLICE_SIZE", default=25)
 # Seconds a request waits for its result at most, before it is answered 202 (contract, "The answer").
 TRACKLY_MAX_WAIT = env.float("TRACKLY_MAX_WAIT", default=30.0)
-# Requests of one web process that may wait at the same time; keep it below gunicorn's threads.
+# Requests of one web process that may wait at the same time; keep it below trackly.web.threaded.THREADS.
 TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
 # Seconds for which a worker has a slice to itself; live look-ups renew it.
 TRACKLY_SLICE_LEASE = env.float("TRACKLY_SLICE_LEASE", default=60.0)

@@ -1,4 +1,4 @@
-"""What gunicorn serves."""
+"""Django as a WSGI application; trackly.asgi serves it."""
 
 import os
 

@@ -304,7 +304,7 @@ def know(run: Running, account: Account, first: int, count: int) -> None:
 
 
 _KEPT_ALIVE = 1.0
-"""Seconds; gunicorn closes connections that nobody has used for two."""
+"""Seconds; below the web server's keep-alive."""
 
 
 class Client:

@@ -70,7 +70,7 @@ def start_peers(run: Running) -> int:
     celery = [sys.executable, "-m", "celery", "--quiet", "-A", "tests.benchmarks.peers.app", "worker"]
     celery += ["--without-gossip", "--without-mingle", "-l", "WARNING"]
     celery += ["-n", "literal@%h", "-Q", QUEUE, "-c", str(run.workers)]
-    gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:trackly.gunicorn", "trackly.wsgi"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:trackly.web.server", "trackly.asgi"]
     gunicorn += ["-b", f"127.0.0.1:{port}"]
     start = run.stack.supervisor.start
     start(Service(name="literal", command=celery, environment=environment))

@@ -23,13 +23,7 @@ def read_body(request: HttpRequest) -> bytes:
     declared = request.META.get("CONTENT_LENGTH") or ""
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
-    # gunicorn decodes `Transfer-Encoding: chunked` and marks its end; Django would take it for empty.
-    terminated = not declared and request.META.get("wsgi.input_terminated")
-    stream = request.META["wsgi.input"] if terminated else request
-    try:
-        body: bytes = stream.read(MAX_BODY_BYTES + 1)
-    except Exception as exc:  # whatever the server calls it: chunks that are none, a client that left
-        raise _invalid("could not be read to its end") from exc
+    body: bytes = request.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         raise _too_large()
     return body

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest
 
-_PREFERENCE = re.compile(r"^\s*(?P<name>[\w!#$%&'*+.^`|~-]+)\s*(?:=\s*\"?(?P<value>[^\";]*)\"?)?\s*(?:;.*)?$")
+_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+"""A token (RFC 9110, 5.6.2)."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ def wait_of(request: HttpRequest) -> Wait:
     """
     preferences: dict[str, str] = {}
     for part in request.headers.get("Prefer", "").split(","):
-        if match := _PREFERENCE.match(part):
-            preferences.setdefault(match["name"].lower(), (match["value"] or "").strip())
+        name, _, value = part.partition(";")[0].partition("=")
+        if _NAME.fullmatch(name.strip()):
+            preferences.setdefault(name.strip().lower(), value.strip().strip('"'))
     maximum: float = settings.TRACKLY_MAX_WAIT
     asynchronous = "respond-async" in preferences
     wait = preferences.get("wait", "")

@@ -129,7 +129,7 @@ class Stack:
     def _web(self, listener: socket.socket) -> Service:
         """The socket is ours: connections wait in it while there is no web server, or take the next one."""
         port, descriptor = listener.getsockname()[1], listener.fileno()
-        gunicorn = ["-m", "gunicorn", "-c", "python:trackly.gunicorn", "-b", f"fd://{descriptor}"]
+        gunicorn = ["-m", "gunicorn", "-c", "python:trackly.web.server", "-b", f"fd://{descriptor}"]
 
         def is_ready(master: int) -> bool:
             try:
@@ -139,7 +139,7 @@ class Stack:
             return has_loaded and answers(f"http://127.0.0.1:{port}/readyz")
 
         return self._service(
-            "web", [*gunicorn, "trackly.wsgi"], ready=is_ready, sockets=(descriptor,), patience=_WEB_PATIENCE
+            "web", [*gunicorn, "trackly.asgi"], ready=is_ready, sockets=(descriptor,), patience=_WEB_PATIENCE
         )
 
     def _service(self, name: str, command: Sequence[str], **more: Any) -> Service:

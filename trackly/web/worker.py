@@ -1,0 +1,167 @@
+"""gunicorn's worker process: uvicorn with limits on what a client can send and how long it may take."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn_worker import UvicornWorker
+
+from trackly.api import json
+
+HEAD_SECONDS = 10.0
+"""For the request line and the headers, from the connection or the head's first byte on."""
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 5_000_000
+"""For the rest of a body whose answer is given already, such as a 413: it is discarded, because many clients
+look at an answer only once they have sent all; more of it is not read."""
+WRITE_SECONDS = 30.0
+"""Without a byte taken by the client, after which the rest of an answer is dropped."""
+MAX_LINE_BYTES = 8_190
+"""Of the request's target, and of a header with its name."""
+MAX_HEAD_BYTES = 65_536
+MAX_HEADERS = 100
+
+_REASONS = {
+    400: "it is no valid HTTP",
+    408: "its head took too long to arrive",
+    414: f"its target exceeds {MAX_LINE_BYTES:,} bytes",
+    431: f"it has more than {MAX_HEADERS} headers, one of over {MAX_LINE_BYTES:,} bytes, or too many bytes",
+}
+
+
+class Protocol(HttpToolsProtocol):
+    """A client's connection. uvicorn parses HTTP and knows no deadlines but that of idle connections."""
+
+    _timer: asyncio.TimerHandle | None = None
+    """Of the head, or of what follows an answer."""
+    _head_bytes = 0
+    _in_head = True
+    _in_body = False
+    _refusal = 400
+    _unsent = 0
+    _discarded = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm(HEAD_SECONDS, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head and self.parser is not None and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431)
+        elif self._in_body and self.cycle.response_complete:
+            self._discarded += len(data)
+            if self._discarded > LINGER_BYTES:
+                self.transport.abort()
+
+    # --- What the parser finds --------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes, self._refusal = True, 0, 400
+        if self._timer is None:
+            self._arm(HEAD_SECONDS, self._head_is_late)
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_LINE_BYTES:
+            self._refusal = 414
+            raise httptools.HttpParserError(_REASONS[414])
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(name) + len(value) > MAX_LINE_BYTES or len(self.headers) >= MAX_HEADERS:
+            self._refusal = 431
+            raise httptools.HttpParserError(_REASONS[431])
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        self._in_head, self._in_body = False, True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+        self._refuse(self._refusal)
+
+    # --- Deadlines --------------------------------------------------------------------------------------
+
+    def _arm(self, seconds: float, then: Any) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, then)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        self._timer = None
+        if self._head_bytes:
+            self._refuse(408)
+        else:
+            self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._unsent = self.transport.get_write_buffer_size()
+        if self._unsent:
+            self._arm(WRITE_SECONDS, self._check_progress)
+        elif self._in_body and not self.transport.is_closing():
+            self._arm(LINGER_SECONDS, self.transport.abort)
+
+    def _check_progress(self) -> None:
+        """Drop the connection if the client has taken nothing of the answer lately."""
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        self._timer = None
+        if not self._unsent:
+            return
+        if self._unsent >= before:
+            self.transport.abort()
+        else:
+            self._arm(WRITE_SECONDS, self._check_progress)
+
+    def _refuse(self, status: int) -> None:
+        """Answer what never becomes a request of the application's, in the API's envelope, and close."""
+        self._disarm()
+        in_body = self.cycle is not None and self._in_body and not self._in_head
+        if in_body and self.cycle.response_started:
+            self.transport.abort()
+            return
+        code = "invalid_json" if in_body else "invalid_request"
+        what = "its body could not be read to its end" if in_body else _REASONS[status]
+        body = json.encode({"error": f"The request can't be handled: {what}.", "code": code})
+        if in_body:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        head = (
+            f"HTTP/1.1 {status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"X-Request-Id: {uuid.uuid4().hex}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.transport.write(head.encode("latin-1") + body)
+        self.transport.close()
+
+
+class Worker(UvicornWorker):  # type: ignore[misc] # ships no types
+    """gunicorn finds it by its name (trackly.web.server)."""
+
+    CONFIG_KWARGS = {
+        "loop": "auto",
+        "http": Protocol,
+        "ws": "none",
+        "lifespan": "off",
+        "access_log": False,
+        "proxy_headers": False,  # settings.TRACKLY_BEHIND_PROXY, and a proxy on this machine is no exception
+        "server_header": False,
+        "timeout_graceful_shutdown": 35,
+    }
