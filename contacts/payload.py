@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 MAX_CONTACT_BYTES = 4_000
 MAX_URL_CHARACTERS = 2_048
+_DEEPEST = json.MODEST_DEPTH + 1
+"""Levels of nesting; the contact itself is one."""
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 """As everybody writes it, and `ipaddress` too."""
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!-~]*)?")
@@ -55,7 +57,7 @@ class Contact(msgspec.Struct, gc=False):
 
 def is_too_deep(raw: bytes) -> bool:
     """Whether the contact holds a value that is nested too deeply to be taken on its way."""
-    return json.depth(raw) > json.MODEST_DEPTH + 1  # the contact itself is a level
+    return json.is_deeper(raw, _DEEPEST)
 
 
 def decode(raw: bytes) -> Any:
@@ -127,8 +129,8 @@ def parse_plain(raw: bytes) -> Contact | None:
     """
     if len(raw) > MAX_CONTACT_BYTES or b"\\" in raw or b"null" in raw:
         return None  # an escape may stand for what can't be stored
-    if raw.count(b"[") + raw.count(b"{") > json.MODEST_DEPTH:
-        return None  # it may be nested too deeply
+    if json.is_deeper(raw, _DEEPEST):
+        return None
     try:
         plain = _plain(raw)
         number = phone.parse(plain.phone_number)

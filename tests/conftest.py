@@ -22,6 +22,8 @@ import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
 from tests.support import LIST, Api
@@ -31,10 +33,27 @@ from trackly.embedded.supervisor import end_group
 from trackly.outbound.calling import forget
 from trackly.sandbox.server import Stub
 
+# How quick a machine is, and what else it does, is not what tests are about.
+hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("untimed")
+
 _logs: dict[str, Path] = {}
 """What the servers and stacks say that run, or that did not start."""
 _TAIL = 60
 """Lines of each of them that are shown where a test fails."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test makes the run fail")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not session.config.option.no_skips or reporter is None or not reporter.stats.get("skipped"):
+        return
+    reporter.write_line("\nTests were skipped, which --no-skips forbids.", red=True)
+    if session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-os.environ["TRACKLY_HOME"] = str(ROOT / ".trackly-test")  # its servers are one folder down
+# Its servers are one folder down. Runs beside each other need one each.
+os.environ["TRACKLY_HOME"] = os.environ.get("TRACKLY_TEST_HOME") or str(ROOT / ".trackly-test")
 os.environ.setdefault("SECRET_KEY", "only-for-tests")
 os.environ.setdefault("TRACKLY_SANDBOX", "1")
 os.environ.setdefault("LOG_LEVEL", "WARNING")

@@ -20,7 +20,7 @@ from contacts.bulk.models import BulkJob, BulkSlice, JobKind, Lane
 from trackly import sql
 from trackly.accounts.models import Account
 from trackly.api import json
-from trackly.api.body import nested_too_deeply
+from trackly.api.body import read_items
 from trackly.api.errors import ApiError
 
 logger = structlog.get_logger(__name__)
@@ -99,12 +99,12 @@ def unpack(payload: bytes | memoryview) -> list[Item]:
 
 
 def read_batch(members: dict[str, bytes]) -> Batch:
-    """The batch in a request's JSON object. Raises 400 `missing_contacts`, 413 `too_many_contacts`."""
-    contacts = members.get("contacts", b"")
-    try:
-        items = list(enumerate(json.split_array(contacts))) if contacts.startswith(b"[") else []
-    except RecursionError as exc:
-        raise nested_too_deeply() from exc
+    """The batch in a request's JSON object.
+
+    Raises 400 `invalid_json` for a contact that is nested beyond the body's limit, 400 `missing_contacts`,
+    413 `too_many_contacts`.
+    """
+    items = list(enumerate(read_items(members.get("contacts", b""))))
     if not items:
         raise ApiError(400, "missing_contacts", "The contacts array was not provided, or is empty.")
     if len(items) > MAX_CONTACTS:

@@ -30,7 +30,7 @@ class BulkContactsView(ApiView):
         body = read_body(request._request)
         once = idempotency.key_of(request._request, body)
         rehearsal = boolean(request._request, "dry_run")
-        batch = read_batch(read_object(body))
+        batch = read_batch(read_object(body, items_of="contacts"))
         if rehearsal:
             return Response(dry_run(account_of(request), batch))
         job, slice_ids = accept(account_of(request), batch, once=once)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackly.api.json import split_array, split_object
+from trackly.api.json import is_deeper, split_array, split_object
 
 _text = st.text(st.characters())  # surrogates included
 _values = st.recursive(
@@ -65,3 +65,38 @@ def test_other_json_than_an_object_is_a_type_error(body: bytes) -> None:
 def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         split_object(body)
+
+
+def _deep(levels: int, inner: str = "1") -> bytes:
+    """Arrays and objects in turn, that deep."""
+    opening = ["[" if level % 2 else '{"a":' for level in range(levels)]
+    closing = ["]" if level % 2 else "}" for level in range(levels)]
+    return ("".join(opening) + inner + "".join(reversed(closing))).encode()
+
+
+@pytest.mark.parametrize("levels", [1, 2, 101, 500])
+@pytest.mark.parametrize("inner", ["1", r'"[[[{{{\"[[["', r'"]]]\\"', '"' + "[{" * 600 + '"', "[],{}"])
+def test_levels_of_nesting_are_counted_whatever_texts_hold(levels: int, inner: str) -> None:
+    more = inner == "[],{}"
+    inside = f"[{inner}]" if more else inner
+    deep = levels + 2 * more
+    text = _deep(levels, inside)
+    assert not is_deeper(text, deep)
+    assert is_deeper(text, deep - 1)
+
+
+@given(_values, st.sampled_from([None, 1]))
+def test_levels_of_any_value_are_counted(value: object, indent: int | None) -> None:
+    def levels(part: object) -> int:
+        if isinstance(part, dict):
+            return 1 + max(map(levels, part.values()), default=0)
+        return 1 + max(map(levels, part), default=0) if isinstance(part, list) else 0
+
+    text, deep = json.dumps(value, indent=indent).encode(), levels(value)
+    assert not is_deeper(text, deep)
+    assert deep == 0 or is_deeper(text, deep - 1)
+
+
+def test_what_is_wide_is_not_deep() -> None:
+    assert not is_deeper(b"[" + b",".join([b"[[]]"] * 10_000) + b"]", 3)
+    assert is_deeper(b"[" + b",".join([b"[[]]"] * 10_000) + b"]", 2)

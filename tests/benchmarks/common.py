@@ -27,9 +27,8 @@ import psutil
 import psycopg
 from celery import Celery
 
+from trackly.embedded import servers
 from trackly.embedded.home import Home, free_port
-from trackly.embedded.postgres import find_binaries
-from trackly.embedded.redis import find_server
 from trackly.embedded.stack import ROOT, Stack
 
 LIST = "+18005551234"
@@ -69,8 +68,8 @@ def heading(doc: str | None) -> None:
     memory = psutil.virtual_memory().total / 2**30
     print(f"machine   {models[0] if models else platform.processor()}, {psutil.cpu_count()} cores,", end=" ")
     print(f"{memory:.0f} GiB; {platform.system()} {platform.release()}")
-    postgres = _output(str(find_binaries() / "postgres"), "--version").removeprefix("postgres ")
-    redis = _output(str(find_server()), "--version").partition("v=")[2].partition(" ")[0]
+    postgres = _output(str(servers.find(servers.POSTGRES)), "--version").removeprefix("postgres ")
+    redis = _output(str(servers.find(servers.REDIS)), "--version").partition("v=")[2].partition(" ")[0]
     print(f"software  Python {platform.python_version()}, PostgreSQL {postgres.split()[-1]}, Redis {redis}\n")
 
 

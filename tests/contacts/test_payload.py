@@ -224,7 +224,7 @@ _contacts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_contacts, st.booleans())
 def test_what_is_read_in_one_go_is_what_the_rules_make_of_it(contact: dict[str, Any], escaped: bool) -> None:
     raw = json.dumps(contact, ensure_ascii=escaped).encode(errors="surrogatepass")

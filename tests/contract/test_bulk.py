@@ -1,5 +1,6 @@
 """`POST /contacts/bulk` over HTTP, through a real web server and real workers, in both shapes."""
 
+import json
 from typing import Any
 
 import httpx
@@ -267,6 +268,7 @@ def _fields(stack: RunningStack, number: str) -> Any:
         (b'{"contacts": ["\xff"]}', 400, "invalid_json"),
         (b'{"contacts": ' + b"[" * 100_000, 400, "invalid_json"),
         (b'{"contacts": [' + b"[" * 1900 + b"]" * 1900 + b"]}", 400, "invalid_json"),
+        (b'{"contacts": [' + b"[" * 499 + b"]" * 499 + b"]}", 400, "invalid_json"),
         (b"{}", 400, "missing_contacts"),
         (b'{"contacts": null}', 400, "missing_contacts"),
         (b'{"contacts": {}}', 400, "missing_contacts"),
@@ -285,6 +287,29 @@ def test_what_is_no_batch_is_refused_at_once(
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.json()["error"]
     assert "Location" not in response.headers
+
+
+@pytest.mark.parametrize("levels", [101, 102, 498])
+def test_what_a_body_may_hold_but_no_contact_fails_alone(stack: RunningStack, levels: int) -> None:
+    """A body has up to 500 levels of nesting, the array of contacts being the second; a contact 101."""
+    deep = b'{"x": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+    good = json.dumps(contact()).encode()
+    content = b'{"contacts": [' + good + b"," + deep + b"]}"
+    response = stack.shared.post(
+        "/contacts/bulk", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 200
+    assert response.json()["success_count"] == 1
+    codes = [error["code"] for error in response.json()["errors"]]
+    assert codes == ["missing_phone_number" if levels <= 101 else "invalid_contact"]
+
+
+@pytest.mark.parametrize("levels", [498, 499])
+def test_a_single_contact_s_body_has_the_same_limit(stack: RunningStack, levels: int) -> None:
+    deep = b'{"x": ' + b"[" * (levels + 1) + b"]" * (levels + 1) + b"}"
+    response = stack.shared.post("/contacts", content=deep, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["code"] == ("invalid_contact" if levels == 498 else "invalid_json")
 
 
 def test_a_body_that_does_not_say_its_length_is_read_all_the_same(stack: RunningStack) -> None:

@@ -23,7 +23,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 MODEST_DEPTH = 100
 """Levels of nesting that no step on a contact's way has trouble with, however deep its own calls are."""
-_BRACKET_OR_STRING = re.compile(rb"[\[\]{}]|\"(?:[^\"\\]|\\.)*\"")
+_STRING_OR_BRACKET = re.compile(rb"\"(?:[^\"\\]|\\.)*+\"|([\[\]{}])")
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 def _refuse(literal: str) -> NoReturn:
@@ -53,19 +54,26 @@ _PYTHON = json.JSONDecoder(parse_constant=_refuse, parse_float=_number, parse_in
 
 
 def loads(text: bytes) -> Any:
-    """Decode any JSON; what Python can't hold becomes OutOfRange. Raises ValueError or RecursionError."""
+    """Decode any JSON; what Python can't hold becomes OutOfRange. Raises ValueError.
+
+    Raises RecursionError for what is nested more than hundreds of levels deep (is_deeper).
+    """
     return _PYTHON.decode(text.decode())
 
 
-def depth(text: bytes) -> int:
-    """How deeply the JSON `text` is nested; counted only where it can be much."""
-    if text.count(b"[") + text.count(b"{") <= MODEST_DEPTH:
-        return MODEST_DEPTH
-    deepest = level = 0
-    for bracket in _BRACKET_OR_STRING.findall(text):
-        level += (bracket in (b"[", b"{")) - (bracket in (b"]", b"}"))
-        deepest = max(deepest, level)
-    return deepest
+def is_deeper(text: bytes, levels: int) -> bool:
+    """Whether the JSON `text` is nested more than `levels` deep: by counting, so the same in every Python.
+
+    Quick for a text that is too short for it, or has too few brackets.
+    """
+    if len(text) <= 2 * levels or text.count(b"[") + text.count(b"{") <= levels:
+        return False  # each level has a bracket at its start and one at its end
+    level = 0
+    for bracket in _STRING_OR_BRACKET.findall(text):
+        level += _STEPS.get(bracket, 0)  # a string is found as b"", whatever it holds
+        if level > levels:
+            return True
+    return False
 
 
 def dumps(value: Any) -> str:
@@ -87,7 +95,7 @@ def split_object(text: bytes) -> dict[str, bytes]:
     """The members of a JSON object, each value as the bytes that were sent; of equal names the last wins.
 
     Raises TypeError if it is other JSON than an object, ValueError if it is no JSON, RecursionError if it is
-    nested too deeply to tell.
+    nested more than hundreds of levels deep.
     """
     try:
         return {name: bytes(value) for name, value in _OBJECT.decode(text).items()}

