@@ -51,21 +51,6 @@ def array(values: Iterable[int | str]) -> str:
 
 
 @contextmanager
-def exclusively(what: str) -> Iterator[bool]:
-    """Whether nobody else is at `what` just now, on any machine; until the block ends nobody else is.
-
-    A lock of PostgreSQL's session, so not for pools that change it between transactions.
-    """
-    name = {"what": what}
-    [lock] = rows("SELECT pg_try_advisory_lock(hashtextextended(%(what)s::text, 0)) AS ours", name)
-    try:
-        yield bool(lock["ours"])
-    finally:
-        if lock["ours"]:
-            rows("SELECT pg_advisory_unlock(hashtextextended(%(what)s::text, 0))", name)
-
-
-@contextmanager
 def forgettable() -> Iterator[None]:
     """A transaction that a crash of the server may forget: its commit waits for no disk.
 
