@@ -264,6 +264,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "trackly.api.middleware.request_id",
+    "trackly.api.middleware.private",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -308,11 +309,21 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must name PostgreSQL: postgresql://user:password@host:port/name")
+_SESSION_OPTIONS = env.str(
+    "TRACKLY_DB_SESSION_OPTIONS",
+    default="-c idle_in_transaction_session_timeout=15s -c lock_timeout=10s"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=20s",
+)
 DATABASES["default"].update(
     CONN_HEALTH_CHECKS=True,
     OPTIONS={
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
+        # The server ends the transaction of a process that stands still or whose machine is gone, and with
+        # it its locks. PgBouncer refuses such options at the start of a session: there, set
+        # TRACKLY_DB_SESSION_OPTIONS to nothing and give them to the role (docs/capacity.md).
+        **({"options": _SESSION_OPTIONS} if _SESSION_OPTIONS else {}),
         # A server that has vanished without a word is noticed within half a minute, not after two hours.
         "keepalives_idle": 10,
         "keepalives_interval": 5,

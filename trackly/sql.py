@@ -19,6 +19,7 @@ logger = structlog.get_logger(__name__)
 _TRIES = 5
 _RUN_AGAIN = {"40001", "40P01"}
 """SQLSTATE: serialization_failure, deadlock_detected."""
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -61,6 +62,11 @@ def forgettable() -> Iterator[None]:
         if is_all:
             rows("SET LOCAL synchronous_commit = off", {})
         yield
+
+
+def is_lock_timeout(exc: Exception) -> bool:
+    """Whether the database gave up waiting for a lock (`lock_timeout`): what holds it may be gone soon."""
+    return getattr(exc.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def in_transaction(effect: Callable[[], T]) -> T:

@@ -52,8 +52,18 @@ _KEEP = """
 UPDATE bulk_bulkslice SET claimed_at = now() WHERE id = %(id)s AND status = 'pending'
 """
 
+# Other slices may want the same contacts: this one waits for their locks for a moment only, and where its
+# process stops between two statements the server ends the transaction. Set here, not for the session, so
+# that it holds behind PgBouncer too.
 _IS_PENDING = """
-SELECT id FROM bulk_bulkslice WHERE id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
+SELECT id, set_config('lock_timeout', '3s', true),
+    set_config('idle_in_transaction_session_timeout', '10s', true)
+FROM bulk_bulkslice WHERE id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
+"""
+
+# What it waited for is no fault of the slice's: it is free again, and nothing is counted.
+_RELEASE = """
+UPDATE bulk_bulkslice SET claimed_at = NULL, claimed_by = '' WHERE id = %(id)s AND status = 'pending'
 """
 
 _FAILED = """
@@ -150,8 +160,9 @@ def process(slice_id: int, *, by: str = "", at_end: AtEnd = _later) -> list[int]
         return _give_up(taken, noted=True, unread=is_deadly, at_end=at_end)
     try:
         return _process(taken, at_end)
-    except Exception:
-        sql.in_transaction(lambda: sql.rows(_FAILED, {"id": slice_id}))
+    except Exception as exc:
+        outcome = _RELEASE if sql.is_lock_timeout(exc) else _FAILED
+        sql.in_transaction(lambda: sql.rows(outcome, {"id": slice_id}))
         raise
 
 

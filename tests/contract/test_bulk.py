@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.conftest import RunningStack
-from tests.support import EXAMPLES, LIST, contact, new_number, new_numbers
+from tests.support import EXAMPLES, LIST, contact, eventually, new_number, new_numbers
 
 
 def test_the_seeds_batch_is_answered_as_documented(any_stack: RunningStack) -> None:
@@ -335,7 +335,8 @@ def test_what_is_not_there_and_what_is_not_allowed_answer_json(stack: RunningSta
 
 def test_health_needs_no_key(stack: RunningStack) -> None:
     assert httpx.get(f"{stack.base}/healthz").json() == {"status": "ok"}
-    assert httpx.get(f"{stack.base}/readyz").json() == {
+    ready = eventually(lambda: httpx.get(f"{stack.base}/readyz").json(), lambda body: body["checks"]["beat"])
+    assert ready == {
         "status": "ok",
-        "checks": {"database": True, "broker": True, "worker": True},
+        "checks": {"database": True, "broker": True, "worker": True, "beat": True},
     }

@@ -286,7 +286,11 @@ TABLE: list[tuple[str, ...]] = [
     ("An opt-out belongs to the person and the", LATER + "bounds, Idempotency-Key and headers"),
     ("In a dry run `contacts_created` counts n", LATER + "bounds, Idempotency-Key and headers"),
     ("The same `Idempotency-Key` with the same", LATER + "bounds, Idempotency-Key and headers"),
-    ("Answers under `/api/v2` bear `Cache-Cont", LATER + "bounds, Idempotency-Key and headers"),
+    (
+        "Answers under `/api/v2` bear `Cache-Cont",
+        REQUESTS + "test_no_cache_keeps_an_answer",
+        REQUESTS + "test_the_description_may_be_cached",
+    ),
     ("A provider's answer that it doesn't docu", LATER + "bounds, Idempotency-Key and headers"),
     # Imports: a file in
     ("`POST /api/v2/imports`, `multipart/form-", LATER + "imports"),
