@@ -76,5 +76,5 @@ def any_alive() -> bool:
 
 
 def _now() -> float:
-    seconds, microseconds = cast("tuple[int, int]", client().time())
+    seconds, microseconds = client().time()
     return seconds + microseconds / 1e6

@@ -7,7 +7,6 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
-
 _PUBLIC = ("/api/v2/openapi.json", "/api/v2/docs")
 
 
