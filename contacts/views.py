@@ -146,7 +146,7 @@ class ListContactsView(ApiView):
     def get(self, request: Request, list_id: int) -> HttpResponseBase:
         made = _list(request, list_id)
         return StreamingHttpResponse(
-            members_csv(made),
+            members_csv(made) if request.method == "GET" else (),  # nothing is read for a HEAD
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="contacts-{made.pk}.csv"'},
         )

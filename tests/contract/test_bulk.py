@@ -107,6 +107,7 @@ def test_every_code_in_one_batch_and_each_bad_contact_alone(any_stack: RunningSt
     assert by_index[6]["field"] == "signup_date"
     assert by_index[8]["error"] == "Phone number failed carrier validation"
     assert by_index[9]["error"] == "Phone number is a rejected VOIP number"
+    assert [by_index[n].get("reason") for n in (7, 8, 9, 10)] == [None, "landline", "voip", None]
     assert "phone_number" not in by_index[2]
     assert by_index[11]["validation"] == {
         "disposition": "unreachable",
