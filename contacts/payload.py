@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -92,7 +92,7 @@ def parse(raw: bytes, value: Any) -> Contact:
         use_journeys=_boolean(value, "use_journeys", default=False),
         skip_journey_if_exists=_boolean(value, "skip_journey_if_exists", default=True),
         use_validation=_boolean(value, "use_validation", default=False),
-        signup_date=_optional(value, "signup_date", _moment),
+        signup_date=_optional(value, "signup_date", json.read_moment),
         ip_address=_optional(value, "ip_address", _ip_address),
         url=_optional(value, "url", _url) or "",
         custom_fields=_optional(value, "custom_fields", _custom_fields) or {},
@@ -142,7 +142,7 @@ def parse_plain(raw: bytes) -> Contact | None:
             plain.use_journeys,
             plain.skip_journey_if_exists,
             plain.use_validation,
-            None if plain.signup_date is None else _moment(plain.signup_date),
+            None if plain.signup_date is None else json.read_moment(plain.signup_date),
             None if plain.ip_address is None else _ip_address(plain.ip_address),
             "" if plain.url is None else _url(plain.url),
             {} if fields is msgspec.UNSET else fields,
@@ -171,18 +171,6 @@ def _optional(value: Mapping[str, Any], name: str, read: Callable[[Any], T]) -> 
         return read(value[name])
     except (ValueError, OverflowError) as exc:
         raise _invalid(name, str(exc)) from exc
-
-
-def _moment(given: Any) -> datetime:
-    """ISO 8601, no offset means UTC (contract). Raises ValueError."""
-    message = "must be an ISO 8601 date and time"
-    if not isinstance(given, str):
-        raise ValueError(message)
-    try:
-        moment = datetime.fromisoformat(given)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as exc:
-        raise ValueError(message) from exc
 
 
 def _ip_address(given: Any) -> str:

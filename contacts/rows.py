@@ -16,15 +16,18 @@ from trackly.api import json
 _INPUT = """
 unnest(%(numbers)s::text[], %(which)s::int[]) AS input (phone_number, which)
 JOIN jsonb_to_recordset(%(facts)s::jsonb) AS known (
-    which int, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean
+    which int, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean,
+    reason text
 ) USING (which)
 """
 
 _INSERT = f"""
 INSERT INTO contacts_contact (
-    phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at
+    phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at,
+    not_sendable_reason
 )
-SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now()
+SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now(),
+    reason
 FROM {_INPUT}
 ORDER BY phone_number
 ON CONFLICT (phone_number) DO NOTHING
@@ -41,14 +44,14 @@ FOR NO KEY UPDATE
 
 _KNOWN = """
 SELECT id, phone_number, verified_at IS NOT NULL AND verified_at > %(good_since)s,
-       line_type, can_receive, carrier, time_zone
+       line_type, can_receive, carrier, time_zone, not_sendable_reason
 FROM contacts_contact WHERE phone_number = ANY(%(numbers)s::text[])
 """
 
 _VERIFY = f"""
 UPDATE contacts_contact AS contact
 SET carrier = known.carrier, line_type = known.line_type, time_zone = known.time_zone,
-    can_receive = known.can_receive, verified_at = now()
+    can_receive = known.can_receive, not_sendable_reason = known.reason, verified_at = now()
 FROM {_INPUT}
 WHERE contact.phone_number = input.phone_number
 """  # noqa: S608 - constants
@@ -98,6 +101,7 @@ def _input(facts: Mapping[str, Facts]) -> dict[str, object]:
             "time_zone": known.time_zone,
             "can_receive": known.can_receive,
             "verified": known.verified,
+            "reason": known.reason,
         }
         for known, which in different.items()
     ]

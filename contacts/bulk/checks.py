@@ -15,6 +15,9 @@ from contacts.carriers import Facts
 from contacts.models import LineType
 from contacts.payload import ContactError
 
+PROVIDER_ERROR = "provider_error"
+"""No answer from the validation provider; such a contact can be run again (contract, part two, "Reading")."""
+
 
 @dataclass
 class Findings:
@@ -98,9 +101,15 @@ def reject_unsendable(entries: Iterable[Entry], found: Findings, *, rejects_voip
         if facts is None:
             continue
         if not facts.can_receive:
-            entry.error = ContactError("not_sendable", "Phone number failed carrier validation")
+            entry.error = ContactError(
+                "not_sendable",
+                "Phone number failed carrier validation",
+                reason=carriers.reason_of(facts, contact.number),
+            )
         elif facts.line_type == LineType.VOIP and rejects_voip:
-            entry.error = ContactError("not_sendable", "Phone number is a rejected VOIP number")
+            entry.error = ContactError(
+                "not_sendable", "Phone number is a rejected VOIP number", reason="voip"
+            )
 
 
 def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str]) -> None:
@@ -113,7 +122,7 @@ def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str])
         if not contact.use_validation:
             continue
         if contact.phone_number in found.provider_failed:
-            entry.error = ContactError("provider_error", "The validation provider could not be reached")
+            entry.error = ContactError(PROVIDER_ERROR, "The validation provider could not be reached")
             continue
         finding = found.validations.get(contact.phone_number)
         if finding is None:  # a dry run asks nobody

@@ -82,16 +82,28 @@ def read(index: int, raw: bytes) -> Entry:
     if isinstance(value, dict):
         entry.use_journeys = value.get("use_journeys") is True
         entry.list_number = value.get("list_number")
-        sent = value.get("phone_number", _ABSENT)
-        # Of a contact over the limit the number may be what is too large; it is not sent back and forth.
-        small = len(raw) <= payload.MAX_CONTACT_BYTES
-        if sent is not _ABSENT and (small or len(json.dumps(sent)) <= payload.MAX_CONTACT_BYTES):
-            entry.phone_as_sent = sent
+        entry.phone_as_sent = _as_sent(raw, value).get("phone_number", _ABSENT)
     try:
         entry.contact = payload.parse(raw, value)
     except ContactError as error:
         entry.error = error.bare()
     return entry
+
+
+def numbers_as_sent(raw: bytes) -> dict[str, Any]:
+    """`phone_number` and `list_number` of a contact as sent, whatever they are; without what is absent."""
+    value = None if payload.is_too_deep(raw) else payload.decode(raw)
+    return _as_sent(raw, value) if isinstance(value, dict) else {}
+
+
+def _as_sent(raw: bytes, value: dict[str, Any]) -> dict[str, Any]:
+    sent: dict[str, Any] = {name: value[name] for name in ("phone_number", "list_number") if name in value}
+    if len(raw) <= payload.MAX_CONTACT_BYTES:
+        return sent
+    # Of a contact over the limit the number may be what is too large; it is not sent back and forth.
+    return {
+        name: number for name, number in sent.items() if len(json.dumps(number)) <= payload.MAX_CONTACT_BYTES
+    }
 
 
 def find_lists(account_id: int, entries: Iterable[Entry]) -> None:

@@ -75,5 +75,5 @@ def _answer(job: BulkJob) -> Response:
 
 def _refusal(entry: dict[str, Any]) -> ApiError:
     """A contact's entry of `errors`, as an answer."""
-    more = {name: value for name, value in entry.items() if name in {"field", "validation"}}
+    more = {name: value for name, value in entry.items() if name in {"field", "reason", "validation"}}
     return ApiError(_STATUS.get(entry["code"], 400), entry["code"], entry["error"], **more)
