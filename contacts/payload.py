@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ T = TypeVar("T")
 
 MAX_CONTACT_BYTES = 4_000
 MAX_URL_CHARACTERS = 2_048
+MAX_FIELD_NAMES = 200
+MAX_NUMBER_CHARACTERS = 40
+"""Of a number in custom_fields, as PostgreSQL stores it: without an exponent."""
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 """As everybody writes it, and `ipaddress` too."""
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!-~]*)?")
@@ -135,6 +139,8 @@ def parse_plain(raw: bytes) -> Contact | None:
         if number is None or not phone.is_e164(plain.list_number):
             return None
         fields = plain.custom_fields
+        if fields is not msgspec.UNSET and not _are_modest(fields):
+            return None
         return Contact(
             plain.phone_number,
             number,
@@ -150,6 +156,14 @@ def parse_plain(raw: bytes) -> Contact | None:
         )
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None
+
+
+def _are_modest(fields: dict[str, Any]) -> bool:
+    """Whether custom fields are few, and the numbers among them of a usual size and precision."""
+    return len(fields) <= MAX_FIELD_NAMES and all(
+        isinstance(value, str) or value == 0 or 1e-4 <= abs(value) < 1e16  # noqa: PLR2004 - no exponent in repr()
+        for value in fields.values()
+    )
 
 
 def _invalid(name: str, message: str) -> ContactError:
@@ -207,6 +221,8 @@ def _url(given: Any) -> str:
 def _custom_fields(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError("must be an object")
+    if len(given) > MAX_FIELD_NAMES:
+        raise ValueError(f"must not have more than {MAX_FIELD_NAMES} names")
     for key, value in given.items():
         if not storable(key):
             raise ValueError("has a name with a character that can't be stored")
@@ -217,6 +233,11 @@ def _custom_fields(given: Any) -> dict[str, Any]:
                 raise ValueError("has a text with a character that can't be stored")
         elif not isinstance(value, int | float):  # bool is an int
             raise ValueError("must hold strings, numbers and booleans only")
+        elif (
+            len(f"{Decimal(repr(value)):f}" if isinstance(value, float) else str(value))
+            > MAX_NUMBER_CHARACTERS
+        ):
+            raise ValueError(f"has a number of more than {MAX_NUMBER_CHARACTERS} characters")
     return given
 
 

@@ -15,7 +15,12 @@ from trackly.api import json
 _ABSENT = object()
 
 _LISTS = """
-SELECT id, phone_number FROM contacts_sendinglist
+SELECT id, phone_number, ARRAY(
+    SELECT before.id FROM contacts_sendinglist AS before
+    WHERE before.account_id = list.account_id AND before.phone_number = list.phone_number
+        AND before.status = 'deleted'
+) AS predecessors
+FROM contacts_sendinglist AS list
 WHERE account_id = %(account)s AND phone_number = ANY(%(numbers)s::text[]) AND status <> 'deleted'
 """
 
@@ -106,8 +111,16 @@ def _as_sent(raw: bytes, value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
-    """Set each entry's list, or `list_not_found` where the account has no such list. One query."""
+Predecessors = dict[int, list[int]]
+"""By list id: the deleted lists of the same account and number, if there are any."""
+
+
+def find_lists(account_id: int, entries: Iterable[Entry]) -> Predecessors:
+    """Set each entry's list, or `list_not_found` where the account has no such list. One query.
+
+    Returns the predecessors of the lists: an opt-out from one holds on its successor (contract, "Made
+    precise").
+    """
     named = [(entry, entry.list_number) for entry in entries if isinstance(entry.list_number, str)]
     wanted = filter(is_e164, {number for _, number in named})
     found = sql.rows(_LISTS, {"account": account_id, "numbers": sql.array(wanted)})
@@ -116,6 +129,7 @@ def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
         entry.list_id = ids.get(number, 0)
         if not entry.list_id and entry.error is None:
             entry.error = ContactError("list_not_found", "No sending list with this list_number exists")
+    return {row["id"]: row["predecessors"] for row in found if row["predecessors"]}
 
 
 def alive(entries: Iterable[Entry]) -> list[tuple[Entry, payload.Contact]]:

@@ -19,7 +19,7 @@ from billing import ledger
 from contacts.bulk import checks, incidents
 from contacts.bulk.accept import Item, cut, look_over, new_slice, phone_number_of, unpack
 from contacts.bulk.checks import Findings
-from contacts.bulk.entries import Entry, Outcome, alive, find_lists, read
+from contacts.bulk.entries import Entry, Outcome, Predecessors, alive, find_lists, read
 from contacts.bulk.models import BulkJob, BulkSlice, IncidentKind, Lane, SliceStatus
 from contacts.bulk.write import Counts, write
 from trackly import sql
@@ -201,7 +201,7 @@ def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
 
 def _process(taken: Claim, at_end: AtEnd) -> list[int]:
     entries = [read(index, raw) for index, raw in taken.items]
-    find_lists(taken.account_id, entries)
+    predecessors = find_lists(taken.account_id, entries)
     found = checks.known(taken.account_id, taken.rejects_voip, entries)
     later: list[Entry] = []
     if taken.lane == Lane.LIVE:
@@ -214,7 +214,8 @@ def _process(taken: Claim, at_end: AtEnd) -> list[int]:
         )
     else:
         entries, later = _put_off(entries, found)
-    return _commit(taken, lambda: _take_effect(taken, entries, later, found, at_end))
+    effect = partial(_take_effect, taken, entries, later, found, predecessors=predecessors, at_end=at_end)
+    return _commit(taken, effect)
 
 
 def _keep(slice_id: int) -> None:
@@ -281,7 +282,13 @@ def _commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
 
 
 def _take_effect(
-    taken: Claim, entries: Sequence[Entry], later: Sequence[Entry], found: Findings, at_end: AtEnd
+    taken: Claim,
+    entries: Sequence[Entry],
+    later: Sequence[Entry],
+    found: Findings,
+    *,
+    predecessors: Predecessors,
+    at_end: AtEnd,
 ) -> list[int]:
     """Everything that the slice does, in the caller's transaction; the ids of the slices made of `later`."""
     entries = [copy(entry) for entry in entries]  # may be called again after a rollback
@@ -293,7 +300,7 @@ def _take_effect(
     ledger.note_cached(
         taken.account_id, sum(bool(entry.validation and entry.validation["cached"]) for entry in entries)
     )
-    counts, opted_out = write(entries, found, accepted_at=taken.accepted_at)
+    counts, opted_out = write(entries, found, accepted_at=taken.accepted_at, predecessors=predecessors)
     may_end = _finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
     if not later:
         if may_end:

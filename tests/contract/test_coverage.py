@@ -15,6 +15,7 @@ AT_ONCE = "contract/test_at_once.py::"
 JOBS = "contract/test_jobs.py::"
 CONTACTS = "contract/test_contacts.py::"
 REQUESTS = "contract/test_requests.py::"
+BOUNDS = "contract/test_bounds.py::"
 LISTS = "contract/test_lists.py::"
 PARAMETERS = "contract/test_parameters.py::"
 RETRY = "bulk/test_retry.py::"
@@ -290,11 +291,20 @@ TABLE: list[tuple[str, ...]] = [
         PARAMETERS + "test_a_dry_run_that_there_is_not_runs_nothing",
     ),
     # Made precise
-    ("The merged `custom_fields` of a membersh", LATER + "bounds, Idempotency-Key and headers"),
+    (
+        "The merged `custom_fields` of a membersh",
+        BOUNDS + "test_merged_fields_have_a_bound",
+        BOUNDS + "test_names_have_a_bound",
+        BOUNDS + "test_a_long_number_is_refused",
+    ),
     ("What would exceed it: `invalid_field`, a", LATER + "bounds, Idempotency-Key and headers"),
-    ("An opt-out belongs to the person and the", LATER + "bounds, Idempotency-Key and headers"),
-    ("In a dry run `contacts_created` counts n", LATER + "bounds, Idempotency-Key and headers"),
-    ("The same `Idempotency-Key` with the same", LATER + "bounds, Idempotency-Key and headers"),
+    ("An opt-out belongs to the person and the", BOUNDS + "test_an_opt_out_holds_when"),
+    (
+        "In a dry run `contacts_created` counts n",
+        BOUNDS + "test_a_dry_run_does_not_tell",
+        BOUNDS + "test_a_dry_run_takes_its_time",
+    ),
+    ("The same `Idempotency-Key` with the same", BOUNDS + "test_a_key_gives_the_first_outcome"),
     (
         "Answers under `/api/v2` bear `Cache-Cont",
         REQUESTS + "test_no_cache_keeps_an_answer",
