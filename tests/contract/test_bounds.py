@@ -95,7 +95,8 @@ def test_an_opt_out_holds_when_the_number_becomes_a_list_again(any_stack: Runnin
     any_stack.rows("UPDATE contacts_sendinglist SET status = 'deleted' WHERE account_id = %s", api.account_id)
     made_again = (
         "INSERT INTO contacts_sendinglist"
-        " (account_id, phone_number, brand_name, list_name, status, created_at) VALUES (%s, %s, '', '', 'active', now()) RETURNING id"
+        " (account_id, phone_number, brand_name, list_name, status, created_at)"
+        " VALUES (%s, %s, '', '', 'active', now()) RETURNING id"
     )
     trigger = {
         "kind": "all",

@@ -297,7 +297,7 @@ TABLE: list[tuple[str, ...]] = [
         BOUNDS + "test_names_have_a_bound",
         BOUNDS + "test_a_long_number_is_refused",
     ),
-    ("What would exceed it: `invalid_field`, a", LATER + "bounds, Idempotency-Key and headers"),
+    ("What would exceed it: `invalid_field`, a", BOUNDS + "test_merged_fields_have_a_bound"),
     ("An opt-out belongs to the person and the", BOUNDS + "test_an_opt_out_holds_when"),
     (
         "In a dry run `contacts_created` counts n",
