@@ -3,13 +3,13 @@
 from celery import shared_task
 
 from billing import invoices
-from trackly import sql
+from trackly.leases.hold import hold
 
 
 @shared_task(ignore_result=True)
-def month_end() -> None:
+def month_end(every: float = 0.0) -> None:
     """By beat: make the invoices of months that are over, bring to Stripe what is pending."""
-    with sql.exclusively("month end") as is_ours:
+    with hold("month end", every=every) as is_ours:
         if is_ours:
             try:
                 invoices.close_due_months()

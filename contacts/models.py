@@ -7,6 +7,9 @@ from django.utils import timezone
 
 from trackly.accounts.models import Account
 
+MAX_NAME_CHARACTERS = 200
+"""Of a list's two names."""
+
 
 class ListStatus(models.TextChoices):
     ACTIVE = "active"
@@ -28,8 +31,8 @@ class SendingList(models.Model):
         ],
         help_text="E.164",
     )
-    brand_name = models.CharField(max_length=200, blank=True)
-    list_name = models.CharField(max_length=200, blank=True)
+    brand_name = models.CharField(max_length=MAX_NAME_CHARACTERS, blank=True)
+    list_name = models.CharField(max_length=MAX_NAME_CHARACTERS, blank=True)
     status = models.CharField(max_length=16, choices=ListStatus, default=ListStatus.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -72,6 +75,13 @@ class Contact(models.Model):
     time_zone = models.CharField(max_length=64, blank=True, help_text="IANA name")
     can_receive = models.BooleanField(
         default=True, help_text="The carrier says the number is in service and can take a text message."
+    )
+    not_sendable_reason = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why it can't take a text message; empty: it can, or it was verified before this was kept.",
     )
     verified_at = models.DateTimeField(
         null=True, blank=True, help_text="When a carrier look-up last answered; empty: unverified."

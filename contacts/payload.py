@@ -3,7 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +19,9 @@ MAX_CONTACT_BYTES = 4_000
 MAX_URL_CHARACTERS = 2_048
 _DEEPEST = json.MODEST_DEPTH + 1
 """Levels of nesting; the contact itself is one."""
+MAX_FIELD_NAMES = 200
+MAX_NUMBER_CHARACTERS = 40
+"""Of a number in custom_fields, as PostgreSQL stores it: without an exponent."""
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 """As everybody writes it, and `ipaddress` too."""
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!-~]*)?")
@@ -94,7 +98,7 @@ def parse(raw: bytes, value: Any) -> Contact:
         use_journeys=_boolean(value, "use_journeys", default=False),
         skip_journey_if_exists=_boolean(value, "skip_journey_if_exists", default=True),
         use_validation=_boolean(value, "use_validation", default=False),
-        signup_date=_optional(value, "signup_date", _moment),
+        signup_date=_optional(value, "signup_date", json.read_moment),
         ip_address=_optional(value, "ip_address", _ip_address),
         url=_optional(value, "url", _url) or "",
         custom_fields=_optional(value, "custom_fields", _custom_fields) or {},
@@ -137,6 +141,8 @@ def parse_plain(raw: bytes) -> Contact | None:
         if number is None or not phone.is_e164(plain.list_number):
             return None
         fields = plain.custom_fields
+        if fields is not msgspec.UNSET and not _are_modest(fields):
+            return None
         return Contact(
             plain.phone_number,
             number,
@@ -144,7 +150,7 @@ def parse_plain(raw: bytes) -> Contact | None:
             plain.use_journeys,
             plain.skip_journey_if_exists,
             plain.use_validation,
-            None if plain.signup_date is None else _moment(plain.signup_date),
+            None if plain.signup_date is None else json.read_moment(plain.signup_date),
             None if plain.ip_address is None else _ip_address(plain.ip_address),
             "" if plain.url is None else _url(plain.url),
             {} if fields is msgspec.UNSET else fields,
@@ -152,6 +158,14 @@ def parse_plain(raw: bytes) -> Contact | None:
         )
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None
+
+
+def _are_modest(fields: dict[str, Any]) -> bool:
+    """Whether custom fields are few, and the numbers among them of a usual size and precision."""
+    return len(fields) <= MAX_FIELD_NAMES and all(
+        isinstance(value, str) or value == 0 or 1e-4 <= abs(value) < 1e16  # noqa: PLR2004 - no exponent in repr()
+        for value in fields.values()
+    )
 
 
 def _invalid(name: str, message: str) -> ContactError:
@@ -173,18 +187,6 @@ def _optional(value: Mapping[str, Any], name: str, read: Callable[[Any], T]) -> 
         return read(value[name])
     except (ValueError, OverflowError) as exc:
         raise _invalid(name, str(exc)) from exc
-
-
-def _moment(given: Any) -> datetime:
-    """ISO 8601, no offset means UTC (contract). Raises ValueError."""
-    message = "must be an ISO 8601 date and time"
-    if not isinstance(given, str):
-        raise ValueError(message)
-    try:
-        moment = datetime.fromisoformat(given)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as exc:
-        raise ValueError(message) from exc
 
 
 def _ip_address(given: Any) -> str:
@@ -221,6 +223,8 @@ def _url(given: Any) -> str:
 def _custom_fields(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError("must be an object")
+    if len(given) > MAX_FIELD_NAMES:
+        raise ValueError(f"must not have more than {MAX_FIELD_NAMES} names")
     for key, value in given.items():
         if not storable(key):
             raise ValueError("has a name with a character that can't be stored")
@@ -231,6 +235,11 @@ def _custom_fields(given: Any) -> dict[str, Any]:
                 raise ValueError("has a text with a character that can't be stored")
         elif not isinstance(value, int | float):  # bool is an int
             raise ValueError("must hold strings, numbers and booleans only")
+        elif (
+            len(f"{Decimal(repr(value)):f}" if isinstance(value, float) else str(value))
+            > MAX_NUMBER_CHARACTERS
+        ):
+            raise ValueError(f"has a number of more than {MAX_NUMBER_CHARACTERS} characters")
     return given
 
 

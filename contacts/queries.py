@@ -11,14 +11,16 @@ from trackly.api import json
 from trackly.api.query import Page
 
 # The page's ids come from the index of each list alone (list_contact_newest), merged by date; only then are
-# the page's own rows fetched. {} is the filter of one list.
-_ONE_LIST = """
-(SELECT id, signup_date FROM contacts_listcontact
- WHERE sending_list_id = %(list_{number})s {active}
- ORDER BY signup_date DESC, id DESC LIMIT %(reach)s)
-"""
+# the page's own rows fetched. One statement for any number of lists: an account can make as many as it likes.
 _PAGE = """
-SELECT id FROM ({lists}) AS member ORDER BY signup_date DESC, id DESC LIMIT %(size)s OFFSET %(offset)s
+SELECT member.id
+FROM unnest(%(lists)s::bigint[]) AS lists (id),
+LATERAL (
+    SELECT id, signup_date FROM contacts_listcontact
+    WHERE sending_list_id = lists.id {active}
+    ORDER BY signup_date DESC, id DESC LIMIT %(reach)s
+) AS member
+ORDER BY member.signup_date DESC, member.id DESC LIMIT %(size)s OFFSET %(offset)s
 """
 _ACTIVE = {None: "", True: "AND unsubscribed_at IS NULL", False: "AND unsubscribed_at IS NOT NULL"}
 
@@ -40,25 +42,19 @@ def members(
     )
     if page.offset >= total:
         return [], total
-    ids = [row["id"] for row in sql.rows(*_page_statement(lists, active=active, page=page))]
+    where = {
+        "lists": [made.pk for made in lists],
+        "size": page.per_page,
+        "offset": page.offset,
+        "reach": page.offset + page.per_page,
+    }
+    ids = [row["id"] for row in sql.rows(_PAGE.format(active=_ACTIVE[active]), where)]
     found = ListContact.objects.select_related("contact", "sending_list").in_bulk(ids)
     return [describe(found[member_id]) for member_id in ids if member_id in found], total
 
 
 def _count(tallied: tally.Tally, *, active: bool | None) -> int:
     return {None: tallied.members, True: tallied.active, False: tallied.members - tallied.active}[active]
-
-
-def _page_statement(
-    lists: Sequence[SendingList],
-    *,
-    active: bool | None,
-    page: Page,
-) -> tuple[str, dict[str, int]]:
-    each = [_ONE_LIST.format(number=number, active=_ACTIVE[active]) for number in range(len(lists))]
-    parameters = {f"list_{number}": made.pk for number, made in enumerate(lists)}
-    parameters |= {"size": page.per_page, "offset": page.offset, "reach": page.offset + page.per_page}
-    return _PAGE.format(lists="UNION ALL".join(each)), parameters
 
 
 def describe(member: ListContact) -> dict[str, Any]:

@@ -4,8 +4,9 @@ Everybody inserts and locks contacts in the order of their numbers, so that two 
 for each other instead of deadlocking.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from contacts.carriers.facts import Facts
 from contacts.models import LineType
@@ -16,15 +17,18 @@ from trackly.api import json
 _INPUT = """
 unnest(%(numbers)s::text[], %(which)s::int[]) AS input (phone_number, which)
 JOIN jsonb_to_recordset(%(facts)s::jsonb) AS known (
-    which int, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean
+    which int, carrier text, line_type text, time_zone text, can_receive boolean, verified boolean,
+    reason text
 ) USING (which)
 """
 
 _INSERT = f"""
 INSERT INTO contacts_contact (
-    phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at
+    phone_number, carrier, line_type, time_zone, can_receive, verified_at, created_at,
+    not_sendable_reason
 )
-SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now()
+SELECT phone_number, carrier, line_type, time_zone, can_receive, CASE WHEN verified THEN now() END, now(),
+    reason
 FROM {_INPUT}
 ORDER BY phone_number
 ON CONFLICT (phone_number) DO NOTHING
@@ -41,14 +45,29 @@ FOR NO KEY UPDATE
 
 _KNOWN = """
 SELECT id, phone_number, verified_at IS NOT NULL AND verified_at > %(good_since)s,
-       line_type, can_receive, carrier, time_zone
+       line_type, can_receive, carrier, time_zone, not_sendable_reason
 FROM contacts_contact WHERE phone_number = ANY(%(numbers)s::text[])
+"""
+
+# The same work whether a number is a contact of another account's or of none: its time must not tell.
+_KNOWN_TO_ACCOUNT = """
+SELECT contact.id, contact.phone_number,
+       contact.verified_at IS NOT NULL AND contact.verified_at > %(good_since)s,
+       contact.line_type, contact.can_receive, contact.carrier, contact.time_zone,
+       contact.not_sendable_reason,
+       EXISTS (
+           SELECT FROM contacts_listcontact AS member
+           JOIN contacts_sendinglist AS list ON list.id = member.sending_list_id
+           WHERE member.contact_id = COALESCE(contact.id, 0) AND list.account_id = %(account)s
+       )
+FROM unnest(%(numbers)s::text[]) AS input (phone_number)
+LEFT JOIN contacts_contact AS contact ON contact.phone_number = input.phone_number
 """
 
 _VERIFY = f"""
 UPDATE contacts_contact AS contact
 SET carrier = known.carrier, line_type = known.line_type, time_zone = known.time_zone,
-    can_receive = known.can_receive, verified_at = now()
+    can_receive = known.can_receive, not_sendable_reason = known.reason, verified_at = now()
 FROM {_INPUT}
 WHERE contact.phone_number = input.phone_number
 """  # noqa: S608 - constants
@@ -59,9 +78,22 @@ _LINE_TYPES = {line_type.value: line_type for line_type in LineType}
 
 def known(phone_numbers: Iterable[str], good_since: datetime) -> tuple[dict[str, int], dict[str, Facts]]:
     """The contacts of these numbers: their ids, and the facts that were verified after `good_since`."""
-    ids, facts = {}, {}
     parameters = {"numbers": sql.array(phone_numbers), "good_since": good_since}
-    for contact, number, is_fresh, line_type, *others in sql.tuples(_KNOWN, parameters):
+    return _known(sql.tuples(_KNOWN, parameters))
+
+
+def known_to_account(
+    account_id: int, phone_numbers: Iterable[str], good_since: datetime
+) -> tuple[dict[str, int], dict[str, Facts]]:
+    """`known`, of those numbers alone that are or were on a list of the account's."""
+    parameters = {"account": account_id, "numbers": sql.array(phone_numbers), "good_since": good_since}
+    return _known([row for *row, is_own in sql.tuples(_KNOWN_TO_ACCOUNT, parameters) if is_own])
+
+
+def _known(found: Iterable[Sequence[Any]]) -> tuple[dict[str, int], dict[str, Facts]]:
+    ids: dict[str, int] = {}
+    facts: dict[str, Facts] = {}
+    for contact, number, is_fresh, line_type, *others in found:
         ids[number] = contact
         if is_fresh:
             facts[number] = Facts(_LINE_TYPES[line_type], *others)
@@ -98,6 +130,7 @@ def _input(facts: Mapping[str, Facts]) -> dict[str, object]:
             "time_zone": known.time_zone,
             "can_receive": known.can_receive,
             "verified": known.verified,
+            "reason": known.reason,
         }
         for known, which in different.items()
     ]

@@ -1,21 +1,19 @@
 """What the API's bodies look like, and what its operations answer; the views refer to it by name."""
 
-from typing import Any
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
-from django.conf import settings
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
-
+from contacts.export import COLUMNS
+from contacts.models import MAX_NAME_CHARACTERS
 from contacts.payload import MAX_CONTACT_BYTES, MAX_URL_CHARACTERS
-from trackly.api import json
-from trackly.api.schema import PAGE_PARAMETERS, RETRY_AFTER, Schema, answers, header, ref
-
-EXAMPLES: dict[str, Any] = json.loads((settings.BASE_DIR / "trackly/api/examples.json").read_bytes())
+from trackly.api.examples import EXAMPLES
+from trackly.api.schema import PAGE_PARAMETERS, RETRY_AFTER, Schema, answers, header, operation, ref
+from trackly.lookups.line import NOT_SENDABLE_REASONS
 
 _E164: Schema = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$", "examples": ["+14155559876"]}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _MONTH: Schema = {"type": "string", "pattern": "^[1-9][0-9]{3}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_CODES = [
+CODES = [
     *("invalid_contact", "payload_too_large", "missing_phone_number", "missing_list_number", "invalid_phone"),
     *("invalid_list_number", "invalid_field", "list_not_found", "not_sendable", "provider_error"),
     *("validation_failed", "internal_error"),
@@ -36,6 +34,9 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+_OUTCOMES = ["created", "updated", "unchanged", "failed"]
+_JOB_KINDS = ["contacts.bulk", "contacts.single"]
+_JOB_STATUSES = ["queued", "processing", "completed", "failed", "cancelled"]
 _COUNTS: dict[str, Schema] = {"success_count": _COUNT, "error_count": _COUNT}
 _CREATED: dict[str, Schema] = {
     "contacts_created": _COUNT,
@@ -64,8 +65,8 @@ _MEMBERSHIP: dict[str, Schema] = {
 }
 _JOB: dict[str, Schema] = {
     "job_id": {"type": "string", "format": "uuid"},
-    "kind": {"enum": ["contacts.bulk", "contacts.single"]},
-    "status": {"enum": ["queued", "processing", "completed", "failed", "cancelled"]},
+    "kind": {"enum": _JOB_KINDS},
+    "status": {"enum": _JOB_STATUSES},
     "total": _COUNT,
     "processed": _COUNT,
     "progress": {"type": "number", "minimum": 0, "maximum": 1, "description": "Never falls."},
@@ -73,15 +74,28 @@ _JOB: dict[str, Schema] = {
     "created_at": _MOMENT,
     "started_at": _nullable(_MOMENT),
     "completed_at": _nullable(_MOMENT),
+    "results_url": {"type": "string", "format": "uri-reference"},
+    "errors_url": {
+        "type": "string",
+        "format": "uri-reference",
+        "description": "Only where something failed: the failed contacts as CSV.",
+    },
 }
 _LIST: dict[str, Schema] = {
     "id": {"type": "integer"},
     "phone_number": _E164,
     "brand_name": {"type": "string"},
     "list_name": {"type": "string"},
-    "status": {"enum": ["active", "paused"]},
+    "status": {
+        "enum": ["active", "paused", "deleted"],
+        "description": "`deleted` only as the answer to the change that deletes it.",
+    },
     "contact_count": {**_COUNT, "description": "All members, subscribed or not."},
     "created_at": _MOMENT,
+}
+
+_LIST_NAMES: dict[str, Schema] = {
+    name: {"type": "string", "maxLength": MAX_NAME_CHARACTERS} for name in ("brand_name", "list_name")
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -144,16 +158,21 @@ SCHEMAS: dict[str, Schema] = {
             "cached": {"type": "boolean", "description": "The account had paid for it before."},
         }
     ),
+    "NotSendableReason": {
+        "enum": NOT_SENDABLE_REASONS,
+        "description": "Why a number is `not_sendable`. More may be added.",
+    },
     "ContactError": _object(
         {
             "index": {**_COUNT, "description": "Position in the request's array."},
             "phone_number": {"description": "As sent; left out where absent."},
-            "code": {"enum": _CODES},
+            "code": {"enum": CODES},
             "error": {"type": "string"},
             "field": {"type": "string"},
+            "reason": ref("NotSendableReason"),
             "validation": ref("Validation"),
         },
-        *("phone_number", "field", "validation"),
+        *("phone_number", "field", "reason", "validation"),
     ),
     "Summary": _object(
         {
@@ -177,21 +196,25 @@ SCHEMAS: dict[str, Schema] = {
             "total": _COUNT,
         }
     ),
-    "JobEntry": _object(_JOB),
+    "JobEntry": _object(_JOB, "errors_url"),
     "Job": _object(
-        {**_JOB, "summary": _nullable(ref("Summary"))}, description="While it runs, summary is null."
+        {**_JOB, "summary": _nullable(ref("Summary"))},
+        "errors_url",
+        description="While it runs, summary is null.",
     ),
     "Result": _object(
         {
             "index": _COUNT,
-            "outcome": {"enum": ["created", "updated", "unchanged", "failed"]},
+            "phone_number": {"description": "As sent; left out where absent."},
+            "list_number": {"description": "As sent; left out where absent."},
+            "outcome": {"enum": _OUTCOMES},
             "contact_id": {"type": ["integer", "null"]},
             "list_contact_id": {"type": ["integer", "null"]},
             "journeys_enrolled": _COUNT,
             "validation": ref("Validation"),
             "error": ref("ContactError"),
         },
-        *("validation", "error"),
+        *("phone_number", "list_number", "validation", "error"),
     ),
     "SingleResult": _object(
         {
@@ -218,6 +241,21 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Unsubscribed": _object({"success": {"const": True}, "unsubscribed": {"type": "boolean"}}),
     "List": _object(_LIST),
+    "NewList": {
+        "type": "object",
+        "required": ["phone_number"],
+        "additionalProperties": False,
+        "properties": {
+            "phone_number": _E164,
+            **_LIST_NAMES,
+            "status": {"enum": ["active", "paused"], "default": "active"},
+        },
+    },
+    "ListChange": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {**_LIST_NAMES, "status": {"enum": ["active", "paused", "deleted"]}},
+    },
     "Usage": _object(
         {
             "month": _MONTH,
@@ -258,7 +296,7 @@ _WAIT = [
 _ACCEPTED = OpenApiResponse(ref("Accepted"), "Accepted and durable; the work goes on.")
 _LIST_NUMBER = OpenApiParameter("list_number", _E164)
 
-bulk = extend_schema(
+bulk = operation(
     operation_id="bulk_create_contacts",
     summary="Create or update up to 1,000 contacts",
     description="Waits for the summary, unless `Prefer` says otherwise. "
@@ -278,7 +316,7 @@ bulk = extend_schema(
         OpenApiExample("The summary", EXAMPLES["bulk_response"], response_only=True, status_codes=["200"]),
     ],
 )
-single = extend_schema(
+single = operation(
     operation_id="create_contact",
     summary="Create or update one contact",
     request={"application/json": ref("Contact")},
@@ -293,13 +331,13 @@ single = extend_schema(
     ),
     examples=[OpenApiExample("A contact", EXAMPLES["bulk_request"]["contacts"][0], request_only=True)],
 )
-contacts = extend_schema(
+contacts = operation(
     operation_id="list_contacts",
     summary="Contacts of the account's lists, newest signup first",
     parameters=[_LIST_NUMBER, OpenApiParameter("active", bool), *PAGE_PARAMETERS, RETRY_AFTER],
     responses=answers({200: OpenApiResponse(_page_of("contacts", "ContactEntry"))}, 400, 404),
 )
-unsubscribe = extend_schema(
+unsubscribe = operation(
     operation_id="unsubscribe",
     summary="Unsubscribe a contact from a list",
     description="The two numbers may also be sent as a JSON object.",
@@ -310,13 +348,13 @@ unsubscribe = extend_schema(
     ],
     responses=answers({200: OpenApiResponse(ref("Unsubscribed"))}, 400, 413, 415),
 )
-contact = extend_schema(
+contact = operation(
     operation_id="get_contact",
     summary="A contact and its memberships",
     parameters=[OpenApiParameter("phone_number", _E164, OpenApiParameter.PATH), RETRY_AFTER],
     responses=answers({200: OpenApiResponse(ref("ContactProfile"))}, 404),
 )
-lists = extend_schema(
+lists = operation(
     operation_id="list_lists",
     summary="The account's sending lists",
     parameters=[
@@ -326,18 +364,39 @@ lists = extend_schema(
     ],
     responses=answers({200: OpenApiResponse(_page_of("lists", "List"))}, 400),
 )
-one_list = extend_schema(
+_LIST_ID = OpenApiParameter(
+    "list_id", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, OpenApiParameter.PATH
+)
+one_list = operation(
     operation_id="get_list",
     summary="A sending list",
-    parameters=[
-        OpenApiParameter(
-            "list_id", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, OpenApiParameter.PATH
-        ),
-        RETRY_AFTER,
-    ],
+    parameters=[_LIST_ID, RETRY_AFTER],
     responses=answers({200: OpenApiResponse(ref("List"))}, 404),
 )
-usage = extend_schema(
+create_list = operation(
+    operation_id="create_list",
+    summary="Create a sending list",
+    request={"application/json": ref("NewList")},
+    parameters=[header("Location", "The list: `/api/v2/lists/<id>`.", 201), RETRY_AFTER],
+    responses=answers({201: OpenApiResponse(ref("List"))}, 400, 409, 413, 415),
+)
+change_list = operation(
+    operation_id="change_list",
+    summary="Rename, pause, resume or delete a sending list",
+    description="What is not named stays as it is. Only an administrator can bring back a deleted list.",
+    request={"application/json": ref("ListChange")},
+    parameters=[_LIST_ID, RETRY_AFTER],
+    responses=answers({200: OpenApiResponse(ref("List"))}, 400, 404, 413, 415),
+)
+list_contacts_csv = operation(
+    operation_id="export_list_contacts",
+    summary="A list's members as CSV, newest signup first",
+    description=f"Columns: `{'`, `'.join(COLUMNS)}`; `custom_fields` as JSON. Text that a spreadsheet would "
+    "take for a formula starts with `'`.",
+    parameters=[_LIST_ID, RETRY_AFTER],
+    responses=answers({(200, "text/csv"): OpenApiResponse({"type": "string"}, "RFC 4180")}, 404),
+)
+usage = operation(
     operation_id="get_usage",
     summary="What the account's paid validations of a month come to",
     parameters=[
@@ -346,38 +405,50 @@ usage = extend_schema(
     ],
     responses=answers({200: OpenApiResponse(ref("Usage"))}, 400),
 )
-jobs = extend_schema(
+jobs = operation(
     operation_id="list_jobs",
     summary="The account's jobs, newest first",
-    parameters=[*PAGE_PARAMETERS, RETRY_AFTER],
+    parameters=[
+        OpenApiParameter("status", {"type": "string", "enum": _JOB_STATUSES}),
+        OpenApiParameter("kind", {"type": "string", "enum": _JOB_KINDS}),
+        OpenApiParameter("created_after", _MOMENT, description="Created then, or later."),
+        OpenApiParameter("created_before", _MOMENT, description="Created earlier than then."),
+        *PAGE_PARAMETERS,
+        RETRY_AFTER,
+    ],
     responses=answers({200: OpenApiResponse(_page_of("jobs", "JobEntry"))}, 400),
 )
-job = extend_schema(
+job = operation(
     operation_id="get_job",
     summary="A job",
     parameters=[header("Retry-After", "While it runs: seconds after which to ask again.", 200, 429, 503)],
     responses=answers({200: OpenApiResponse(ref("Job"))}, 404),
 )
-job_results = extend_schema(
+job_results = operation(
     operation_id="list_job_results",
     summary="What became of each contact of a job, by index",
-    parameters=[*PAGE_PARAMETERS, RETRY_AFTER],
+    parameters=[
+        OpenApiParameter("outcome", {"type": "string", "enum": _OUTCOMES}),
+        OpenApiParameter("code", {"type": "string", "enum": CODES}, description="Failed with that code."),
+        *PAGE_PARAMETERS,
+        RETRY_AFTER,
+    ],
     responses=answers({200: OpenApiResponse(_page_of("results", "Result"))}, 400, 404),
 )
-job_errors = extend_schema(
+job_errors = operation(
     operation_id="get_job_errors",
     summary="The failed contacts of a job, as CSV",
     parameters=[RETRY_AFTER],
     responses=answers({(200, "text/csv"): OpenApiResponse({"type": "string"}, "RFC 4180")}, 404),
 )
-job_retry = extend_schema(
+job_retry = operation(
     operation_id="retry_job",
     summary="Run again what failed",
     request=None,
     parameters=[RETRY_AFTER],
     responses=answers({202: _ACCEPTED}, 402, 404, 409),
 )
-job_cancel = extend_schema(
+job_cancel = operation(
     operation_id="cancel_job",
     summary="Stop what has not started",
     request=None,

@@ -5,7 +5,7 @@ from celery import shared_task
 
 from billing import validation
 from contacts.carriers import again, live
-from trackly import sql
+from trackly.leases.hold import hold
 from trackly.lookups import once
 from trackly.lookups.models import Kind
 
@@ -13,13 +13,14 @@ logger = structlog.get_logger(__name__)
 
 
 @shared_task(ignore_result=True)
-def look_up_again() -> None:
+def look_up_again(every: float = 0.0) -> None:
     """By beat: ask once more about unverified numbers; forget what is too old to be of use."""
-    once.forget(Kind.CARRIER, live.question().ttl)
-    for kind in (Kind.VALIDATION, Kind.DO_NOT_CALL):
-        once.forget(kind, validation.KEPT)
-        once.forget_unanswered(kind, validation.KEPT)
-    with sql.exclusively("look up again") as is_ours:
-        verified = again.look_up_again() if is_ours else 0
-    if verified:
-        logger.info("verified_later", contacts=verified)
+    with hold("look up again", every=every) as is_ours:
+        if not is_ours:
+            return
+        once.forget(Kind.CARRIER, live.question().ttl)
+        for kind in (Kind.VALIDATION, Kind.DO_NOT_CALL):
+            once.forget(kind, validation.KEPT)
+            once.forget_unanswered(kind, validation.KEPT)
+        if verified := again.look_up_again():
+            logger.info("verified_later", contacts=verified)

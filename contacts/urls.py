@@ -17,6 +17,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/retry", bulk.JobRetryView.as_view()),
     path("jobs/<uuid:job_id>/cancel", bulk.JobCancelView.as_view()),
     re_path(r"^lists/(?P<list_id>[0-9]{1,18})$", views.ListView.as_view()),
+    re_path(r"^lists/(?P<list_id>[0-9]{1,18})/contacts\.csv$", views.ListContactsView.as_view()),
     path("usage", UsageView.as_view()),
     path("lists", views.ListsView.as_view()),
 ]

@@ -2,20 +2,21 @@
 
 from typing import Any
 
-from django.http import Http404
+from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import ledger
-from contacts import phone, queries, schema, tally
+from contacts import lists, phone, queries, schema, tally
 from contacts.bulk import single
+from contacts.export import members_csv
 from contacts.memberships import unsubscribe
 from contacts.models import ListContact, ListStatus, SendingList
 from trackly.accounts.authentication import account_of
 from trackly.api import json
 from trackly.api.body import read_body, read_object
 from trackly.api.errors import ApiError, invalid_parameter
-from trackly.api.query import boolean, page_of
+from trackly.api.query import boolean, choice, page_of
 from trackly.api.views import ApiView
 
 
@@ -25,14 +26,14 @@ class ContactsView(ApiView):
     @schema.contacts
     def get(self, request: Request) -> Response:
         page, active = page_of(request._request), boolean(request._request, "active")
-        lists = queries.visible_lists(account_of(request))
+        wanted = queries.visible_lists(account_of(request))
         if (number := request.GET.get("list_number")) is not None:
             if not phone.is_e164(number):
                 raise invalid_parameter("list_number", "must be an E.164 number")
-            lists = [made for made in lists if made.phone_number == number]
-            if not lists:
+            wanted = [made for made in wanted if made.phone_number == number]
+            if not wanted:
                 raise ApiError(404, "list_not_found", "No sending list with this list_number exists.")
-        found, total = queries.members(lists, active=active, page=page)
+        found, total = queries.members(wanted, active=active, page=page)
         return Response({"contacts": found, "pagination": page.describe(total)})
 
     @schema.single
@@ -93,28 +94,59 @@ class ContactView(ApiView):
 
 
 class ListsView(ApiView):
-    """`GET /lists`."""
+    """`GET` and `POST /lists`."""
 
     @schema.lists
     def get(self, request: Request) -> Response:
-        page, status = page_of(request._request), request.GET.get("status")
         shown = [ListStatus.ACTIVE, ListStatus.PAUSED]
-        if status is not None and status not in shown:
-            raise invalid_parameter("status", "must be active or paused")
-        lists = account_of(request).sending_lists.filter(status__in=shown if status is None else [status])
-        on_page = list(lists.order_by("pk")[page.slice])
+        page, status = page_of(request._request), choice(request._request, "status", shown)
+        found = account_of(request).sending_lists.filter(status__in=shown if status is None else [status])
+        on_page = list(found.order_by("pk")[page.slice])
         tallies = tally.of_lists(made.pk for made in on_page)
         described = [queries.describe_list(made, tallies[made.pk]) for made in on_page]
-        return Response({"lists": described, "pagination": page.describe(lists.count())})
+        return Response({"lists": described, "pagination": page.describe(found.count())})
+
+    @schema.create_list
+    def post(self, request: Request) -> Response:
+        made = lists.create(account_of(request), read_object(read_body(request._request)))
+        headers = {"Location": f"/api/v2/lists/{made.pk}"}
+        return Response(queries.describe_list(made, tally.Tally(0, 0)), status=201, headers=headers)
+
+
+def _list(request: Request, list_id: int) -> SendingList:
+    """The account's list. Raises Http404 also for another account's, and for one that is deleted."""
+    shown = SendingList.objects.exclude(status=ListStatus.DELETED)
+    made = shown.filter(account=account_of(request), pk=list_id).first()
+    if made is None:
+        raise Http404
+    return made
+
+
+def _described(made: SendingList) -> Response:
+    return Response(queries.describe_list(made, tally.of_lists([made.pk])[made.pk]))
 
 
 class ListView(ApiView):
-    """`GET /lists/<id>`."""
+    """`GET` and `PATCH /lists/<id>`."""
 
     @schema.one_list
     def get(self, request: Request, list_id: int) -> Response:
-        lists = SendingList.objects.exclude(status=ListStatus.DELETED)
-        made = lists.filter(account=account_of(request), pk=list_id).first()
-        if made is None:
-            raise Http404
-        return Response(queries.describe_list(made, tally.of_lists([made.pk])[made.pk]))
+        return _described(_list(request, list_id))
+
+    @schema.change_list
+    def patch(self, request: Request, list_id: int) -> Response:
+        members = read_object(read_body(request._request))
+        return _described(lists.change(account_of(request), int(list_id), members))
+
+
+class ListContactsView(ApiView):
+    """`GET /lists/<id>/contacts.csv`: the list's members."""
+
+    @schema.list_contacts_csv
+    def get(self, request: Request, list_id: int) -> HttpResponseBase:
+        made = _list(request, list_id)
+        return StreamingHttpResponse(
+            members_csv(made) if request.method == "GET" else (),  # nothing is read for a HEAD
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="contacts-{made.pk}.csv"'},
+        )

@@ -6,6 +6,7 @@ it asks for none), provided that the whole trigger holds for him then.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,10 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (journey bigint, version bigin
 ORDER BY journey, list_contact  -- one order for everybody, so that nobody deadlocks
 ON CONFLICT ON CONSTRAINT enrollment_once DO NOTHING
 RETURNING journey_id, list_contact_id
+"""
+
+_ENROLLED = """
+SELECT journey_id, list_contact_id FROM journeys_enrollment WHERE list_contact_id = ANY(%(members)s::bigint[])
 """
 
 _LEAVE = """
@@ -109,23 +114,46 @@ def enroll(newcomers: Sequence[Newcomer]) -> set[tuple[int, int]]:
     """
     if not newcomers:
         return set()
-    by_list = greetings(newcomer.list_id for newcomer in newcomers)
-    lists = _lists_of(newcomers, by_list)
-    wanted = []
-    for newcomer in newcomers:
-        person = Person(newcomer.fields, {newcomer.list_id, *lists.get(newcomer.contact_id, ())})
-        wanted += [
-            {
-                "journey": greeting.journey_id,
-                "version": greeting.version_id,
-                "list_contact": newcomer.list_contact_id,
-            }
-            for greeting in by_list.get(newcomer.list_id, ())
-            if greeting.holds(person)
-        ]
+    wanted = [
+        {
+            "journey": greeting.journey_id,
+            "version": greeting.version_id,
+            "list_contact": newcomer.list_contact_id,
+        }
+        for newcomer, greeting in _wanted(newcomers)
+    ]
     if not wanted:
         return set()
     return set(sql.tuples(_ENROLL, {"rows": json.encode(wanted).decode()}))
+
+
+def would_enroll(newcomers: Sequence[Newcomer], active: Mapping[int, AbstractSet[int]]) -> int:
+    """How many enrollments `enroll` would make, for a dry run.
+
+    Memberships that don't exist yet have ids below zero. `active`: by contact, the lists that it is an active
+    member of once the batch has taken effect; those that the batch does not name are read.
+    """
+    wanted = {
+        (greeting.journey_id, newcomer.list_contact_id) for newcomer, greeting in _wanted(newcomers, active)
+    }
+    members = sql.array({member for _, member in wanted if member > 0})
+    return len(wanted - set(sql.tuples(_ENROLLED, {"members": members})))
+
+
+def _wanted(
+    newcomers: Sequence[Newcomer], active: Mapping[int, AbstractSet[int]] | None = None
+) -> list[tuple[Newcomer, Greeting]]:
+    """Each newcomer with the journeys whose trigger holds."""
+    by_list = greetings(newcomer.list_id for newcomer in newcomers)
+    lists = _lists_of(newcomers, by_list)
+    found = []
+    for newcomer in newcomers:
+        on = {newcomer.list_id, *lists.get(newcomer.contact_id, ())}
+        person = Person(newcomer.fields, on | active.get(newcomer.contact_id, set()) if active else on)
+        found += [
+            (newcomer, greeting) for greeting in by_list.get(newcomer.list_id, ()) if greeting.holds(person)
+        ]
+    return found
 
 
 def _lists_of(

@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
+import redis
 import structlog
-from celery import shared_task
+from celery import Task, shared_task
 from django.utils import timezone
 
 from journeys.engine import advance as advancing
 from journeys.engine import claim as claiming
 from journeys.messages import outbox
-from trackly import sql
+from trackly.leases.hold import hold
+from trackly.redis import client
 
 logger = structlog.get_logger(__name__)
 
@@ -18,14 +22,15 @@ _SENDERS = 3
 """Tasks that send at once, on all machines."""
 _SENDING_SECONDS = 20.0
 """How long one of them goes on; the next tick starts another."""
-_EXPIRES_SECONDS = 10
+_REQUESTED_SECONDS = 10
+"""A task that was asked for and has not begun is asked for again after so long."""
 
 
 @shared_task(ignore_result=True)
-def tick() -> None:
+def tick(every: float = 0.0) -> None:
     """By beat: who is due goes on, what is due is sent. One at a time, on all machines."""
     now = timezone.now()
-    with sql.exclusively("journeys tick") as is_ours:
+    with hold("journeys tick", every=every) as is_ours:
         if not is_ours:
             return
         sets = claiming.claim(now)
@@ -38,10 +43,31 @@ def tick() -> None:
                 return
         outbox.look_after(now)
     if outbox.is_due(now):
-        for _ in range(_SENDERS):
-            send.apply_async(expires=_EXPIRES_SECONDS)
+        _request(send, times=_SENDERS)
     if outbox.unconfirmed(now).exists():
-        confirm.apply_async(expires=_EXPIRES_SECONDS)
+        _request(confirm)
+
+
+def _request(task: "Task[Any, Any]", *, times: int = 1) -> None:
+    """Send the task, unless that was done a moment ago and none has begun since (Redis keeps the time).
+
+    An `expires` instead would be by two machines' clocks. Raises what the broker raises.
+    """
+    try:
+        is_new = client().set(_requested(task), 1, nx=True, ex=_REQUESTED_SECONDS)
+    except redis.RedisError:  # with RabbitMQ as the broker the messages get through all the same
+        is_new = True
+    for _ in range(times if is_new else 0):
+        task.apply_async()
+
+
+def _requested(task: "Task[Any, Any]") -> str:
+    return f"trackly:requested:{task.name}"
+
+
+def _has_begun(task: "Task[Any, Any]") -> None:
+    with suppress(redis.RedisError):
+        client().delete(_requested(task))
 
 
 @shared_task(ignore_result=True)
@@ -50,7 +76,7 @@ def advance(ids: Sequence[int]) -> None:
     _, made = advancing.advance(ids, timezone.now())
     if made:
         try:
-            send.apply_async(expires=_EXPIRES_SECONDS)
+            _request(send)
         except Exception as exc:  # the tick does it, a second later
             logger.warning("not_sent", messages=made, exc_info=exc)
 
@@ -58,8 +84,9 @@ def advance(ids: Sequence[int]) -> None:
 @shared_task(ignore_result=True)
 def send() -> None:
     """What is due leaves the outbox; by three at a time, so that whatever else the worker does goes on."""
+    _has_begun(send)
     for number in range(_SENDERS):
-        with sql.exclusively(f"sender {number}") as is_ours:
+        with hold(f"sender {number}") as is_ours:
             if is_ours:
                 ends = time.monotonic() + _SENDING_SECONDS
                 while outbox.send(timezone.now()) and time.monotonic() < ends:
@@ -70,6 +97,7 @@ def send() -> None:
 @shared_task(ignore_result=True)
 def confirm() -> None:
     """Ask the gateway what became of messages that it never answered for."""
-    with sql.exclusively("confirm messages") as is_ours:
+    _has_begun(confirm)
+    with hold("confirm messages") as is_ours:
         if is_ours:
             outbox.confirm(timezone.now())

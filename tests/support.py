@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -19,19 +18,21 @@ from journeys.models import Journey
 from tests.client import LIST, Api, eventually
 from trackly import sql
 from trackly.accounts.models import Account
+from trackly.api.examples import EXAMPLES, is_as_documented
 
 __all__ = [
+    "EXAMPLES",
     "LIST",
     "Api",
     "contact",
     "eventually",
+    "is_as_documented",
     "joins",
     "new_account",
     "new_journey",
     "new_number",
     "new_numbers",
 ]
-EXAMPLES = json.loads((settings.BASE_DIR / "trackly/api/examples.json").read_text())
 
 # Contacts are global and tests share databases, so no number is used twice. 415-2xx and up are valid numbers.
 _counter = itertools.count(secrets.randbelow(500_000))

@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery, signals
 from django.db import close_old_connections
 
-from trackly import broker
+from trackly import broker, workers
 from trackly.memory import collect_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
@@ -15,6 +15,7 @@ broker.use()
 app = Celery("trackly")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["consumer"].add(workers.Heartbeat)
 
 
 @signals.worker_init.connect

@@ -254,6 +254,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "axes",
     "csp",
+    "trackly.leases",
     "trackly.accounts",
     "trackly.lookups",
     "contacts",
@@ -263,6 +264,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "trackly.api.middleware.request_id",
+    "trackly.api.middleware.private",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -307,11 +309,21 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must name PostgreSQL: postgresql://user:password@host:port/name")
+_SESSION_OPTIONS = env.str(
+    "TRACKLY_DB_SESSION_OPTIONS",
+    default="-c idle_in_transaction_session_timeout=15s -c lock_timeout=10s"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=20s",
+)
 DATABASES["default"].update(
     CONN_HEALTH_CHECKS=True,
     OPTIONS={
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
+        # The server ends the transaction of a process that stands still or whose machine is gone, and with
+        # it its locks. PgBouncer refuses such options at the start of a session: there, set
+        # TRACKLY_DB_SESSION_OPTIONS to nothing and give them to the role (docs/capacity.md).
+        **({"options": _SESSION_OPTIONS} if _SESSION_OPTIONS else {}),
         # A server that has vanished without a word is noticed within half a minute, not after two hours.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
@@ -428,11 +440,13 @@ CELERY_RESULT_EXPIRES = 600
 CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped without a word.
+# What piles up while no worker runs finds that the work was done a moment ago (`every`, trackly.leases).
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
-    "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "options": {"expires": 120}},
-    "journeys": {"task": "journeys.tasks.tick", "schedule": 1.0, "options": {"expires": 10}},
-    "month-end": {"task": "billing.tasks.month_end", "schedule": 600.0, "options": {"expires": 600}},
+    "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 5.0, "kwargs": {"every": 4}},
+    "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "kwargs": {"every": 8}},
+    "journeys": {"task": "journeys.tasks.tick", "schedule": 1.0, "kwargs": {"every": 0.5}},
+    "month-end": {"task": "billing.tasks.month_end", "schedule": 600.0, "kwargs": {"every": 500}},
 }
 
 # --- Logs -------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ logger = structlog.get_logger(__name__)
 _TRIES = 5
 _RUN_AGAIN = {"40001", "40P01"}
 """SQLSTATE: serialization_failure, deadlock_detected."""
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def rows(statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -51,21 +52,6 @@ def array(values: Iterable[int | str]) -> str:
 
 
 @contextmanager
-def exclusively(what: str) -> Iterator[bool]:
-    """Whether nobody else is at `what` just now, on any machine; until the block ends nobody else is.
-
-    A lock of PostgreSQL's session, so not for pools that change it between transactions.
-    """
-    name = {"what": what}
-    [lock] = rows("SELECT pg_try_advisory_lock(hashtextextended(%(what)s::text, 0)) AS ours", name)
-    try:
-        yield bool(lock["ours"])
-    finally:
-        if lock["ours"]:
-            rows("SELECT pg_advisory_unlock(hashtextextended(%(what)s::text, 0))", name)
-
-
-@contextmanager
 def forgettable() -> Iterator[None]:
     """A transaction that a crash of the server may forget: its commit waits for no disk.
 
@@ -76,6 +62,11 @@ def forgettable() -> Iterator[None]:
         if is_all:
             rows("SET LOCAL synchronous_commit = off", {})
         yield
+
+
+def is_lock_timeout(exc: Exception) -> bool:
+    """Whether the database gave up waiting for a lock (`lock_timeout`): what holds it may be gone soon."""
+    return getattr(exc.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def in_transaction(effect: Callable[[], T]) -> T:

@@ -45,7 +45,7 @@ def accepted(job: BulkJob) -> Response:
 
 def describe(job: BulkJob, *, with_summary: bool = True) -> dict[str, Any]:
     """The job as `GET /jobs/<job_id>` shows it, from its row alone."""
-    described = {
+    described: dict[str, Any] = {
         "job_id": str(job.pk),
         "kind": job.kind,
         "status": job.status,
@@ -57,7 +57,10 @@ def describe(job: BulkJob, *, with_summary: bool = True) -> dict[str, Any]:
         "created_at": moment(job.created_at),
         "started_at": moment(job.started_at),
         "completed_at": moment(job.completed_at),
+        "results_url": f"{path_of(job)}/results",
     }
+    if job.error_count:
+        described["errors_url"] = f"{path_of(job)}/errors.csv"
     if with_summary:
         described["summary"] = json.Raw(job.summary.encode()) if job.summary else None
     return described

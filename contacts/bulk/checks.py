@@ -10,10 +10,14 @@ from django.utils import timezone
 from billing import ledger, validation
 from billing.validation import Finding
 from contacts import carriers, rows
+from contacts.bulk import fields
 from contacts.bulk.entries import Entry, alive
 from contacts.carriers import Facts
 from contacts.models import LineType
 from contacts.payload import ContactError
+
+PROVIDER_ERROR = "provider_error"
+"""No answer from the validation provider; such a contact can be run again (contract, part two, "Reading")."""
 
 
 @dataclass
@@ -49,6 +53,30 @@ def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Find
     _know_carriers(slow, found)
     found.fresh = unknown - found.unanswered_carrier
     reject_unsendable(entries, found, rejects_voip=rejects_voip)
+    fields.reject_overflow(entries, found.known_ids)
+    _know_validations(account_id, entries, found)
+    return found
+
+
+def known_to_account(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Findings:  # noqa: FBT001
+    """`known`, as far as the account itself may know it: for a dry run, which must not tell what others know.
+
+    Only the numbers that are or were on a list of the account's count as contacts. What could only be looked
+    up over the network is assumed to be in order.
+    """
+    found = Findings()
+    numbers = {contact.phone_number: contact for _, contact in alive(entries)}
+    good_since = timezone.now() - timedelta(days=settings.TRACKLY_CARRIER_TTL)
+    found.known_ids, found.facts = rows.known_to_account(account_id, numbers, good_since)
+    unknown = numbers.keys() - found.facts.keys()
+    slow = carriers.on_network(unknown)
+    for phone_number in unknown:
+        is_offline = phone_number not in slow
+        found.facts[phone_number] = (
+            carriers.offline_facts(numbers[phone_number].number) if is_offline else carriers.UNVERIFIED
+        )
+    reject_unsendable(entries, found, rejects_voip=rejects_voip)
+    fields.reject_overflow(entries, found.known_ids)
     _know_validations(account_id, entries, found)
     return found
 
@@ -98,9 +126,15 @@ def reject_unsendable(entries: Iterable[Entry], found: Findings, *, rejects_voip
         if facts is None:
             continue
         if not facts.can_receive:
-            entry.error = ContactError("not_sendable", "Phone number failed carrier validation")
+            entry.error = ContactError(
+                "not_sendable",
+                "Phone number failed carrier validation",
+                reason=carriers.reason_of(facts, contact.number),
+            )
         elif facts.line_type == LineType.VOIP and rejects_voip:
-            entry.error = ContactError("not_sendable", "Phone number is a rejected VOIP number")
+            entry.error = ContactError(
+                "not_sendable", "Phone number is a rejected VOIP number", reason="voip"
+            )
 
 
 def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str]) -> None:
@@ -113,7 +147,7 @@ def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str])
         if not contact.use_validation:
             continue
         if contact.phone_number in found.provider_failed:
-            entry.error = ContactError("provider_error", "The validation provider could not be reached")
+            entry.error = ContactError(PROVIDER_ERROR, "The validation provider could not be reached")
             continue
         finding = found.validations.get(contact.phone_number)
         if finding is None:  # a dry run asks nobody
@@ -124,13 +158,6 @@ def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str])
         if finding.rejects:
             message = f"Phone number failed validation: {finding.disposition}"
             entry.error = ContactError("validation_failed", message, validation=entry.validation)
-
-
-def assume(found: Findings) -> None:
-    """For a dry run: take for accepted what only the network could tell."""
-    for phone_number in found.unanswered_carrier:
-        found.facts[phone_number] = carriers.UNVERIFIED
-    found.unanswered_carrier = found.unanswered_validation = set()
 
 
 def need_network(found: Findings) -> set[str]:

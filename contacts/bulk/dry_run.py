@@ -1,8 +1,12 @@
-"""`?dry_run=true`: the way of a batch to the last statement, and then the transaction is rolled back."""
+"""`?dry_run=true`: the way of a batch, without its look-ups and without writing or locking anything."""
 
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from billing.gate import require_billable
@@ -11,29 +15,54 @@ from contacts.bulk.accept import Batch
 from contacts.bulk.entries import find_lists, read
 from contacts.bulk.process import report
 from contacts.bulk.settle import summarize
-from contacts.bulk.write import write
-from trackly import sql
+from contacts.bulk.write import forecast
 from trackly.accounts.models import Account
+from trackly.api.errors import ApiError
+
+_AT_ONCE = 2
+"""In a web process: what a dry run costs, other requests wait for."""
+_STEP_SECONDS = 0.1
+"""An answer takes a multiple of it, so that its time does not tell what the database found of a number."""
+_running: set[int] = set()
+_lock = threading.Lock()
 
 
 def dry_run(account: Account, batch: Batch) -> dict[str, Any]:
-    """The summary of what would happen. Nobody is asked over the network, nothing is written or charged.
+    """The summary of what would happen, as far as the account can know it before.
 
-    What is known of a number already is used; of all others it is assumed that look-ups would accept them.
-    Raises 402 as acceptance would.
+    `contacts_created` counts numbers that are new to the account. What it knows of a number is used; of all
+    others it is assumed that look-ups would accept them. Raises 402 as acceptance would, 503 while the
+    account has a dry run under way in this process already.
     """
     if batch.asks_for_validation:
         require_billable(account)
-
-    def rehearse() -> dict[str, Any]:
+    with _alone(account.pk), _in_steps():
         entries = [read(index, raw) for index, raw in batch.items]
-        find_lists(account.pk, entries)
-        found = checks.known(account.pk, account.rejects_voip, entries)
-        checks.assume(found)
+        predecessors = find_lists(account.pk, entries)
+        found = checks.known_to_account(account.pk, account.rejects_voip, entries)
         checks.reject_invalid(entries, found, charged=set())
-        counts, opted_out = write(entries, found, accepted_at=timezone.now())
-        summary = summarize([report(entries, counts, opted_out)])
-        transaction.set_rollback(True)
-        return summary
+        counts, opted_out = forecast(entries, found, accepted_at=timezone.now(), predecessors=predecessors)
+        return {**summarize([report(entries, counts, opted_out)]), "dry_run": True}
 
-    return {**sql.in_transaction(rehearse), "dry_run": True}
+
+@contextmanager
+def _alone(account_id: int) -> Iterator[None]:
+    """Take a place. Raises 503 where the account has one in this process, or all are taken."""
+    with _lock:
+        if account_id in _running or len(_running) >= _AT_ONCE:
+            message = "Dry runs are made one at a time. Send it again in a moment."
+            raise ApiError(503, "unavailable", message, {"Retry-After": "1"})
+        _running.add(account_id)
+    try:
+        yield
+    finally:
+        with _lock:
+            _running.discard(account_id)
+
+
+@contextmanager
+def _in_steps() -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    steps = math.ceil((time.monotonic() - began) / _STEP_SECONDS)
+    time.sleep(max(0.0, began + steps * _STEP_SECONDS - time.monotonic()))

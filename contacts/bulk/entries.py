@@ -15,7 +15,12 @@ from trackly.api import json
 _ABSENT = object()
 
 _LISTS = """
-SELECT id, phone_number FROM contacts_sendinglist
+SELECT id, phone_number, ARRAY(
+    SELECT before.id FROM contacts_sendinglist AS before
+    WHERE before.account_id = list.account_id AND before.phone_number = list.phone_number
+        AND before.status = 'deleted'
+) AS predecessors
+FROM contacts_sendinglist AS list
 WHERE account_id = %(account)s AND phone_number = ANY(%(numbers)s::text[]) AND status <> 'deleted'
 """
 
@@ -82,11 +87,7 @@ def read(index: int, raw: bytes) -> Entry:
     if isinstance(value, dict):
         entry.use_journeys = value.get("use_journeys") is True
         entry.list_number = value.get("list_number")
-        sent = value.get("phone_number", _ABSENT)
-        # Of a contact over the limit the number may be what is too large; it is not sent back and forth.
-        small = len(raw) <= payload.MAX_CONTACT_BYTES
-        if sent is not _ABSENT and (small or len(json.dumps(sent)) <= payload.MAX_CONTACT_BYTES):
-            entry.phone_as_sent = sent
+        entry.phone_as_sent = _as_sent(raw, value).get("phone_number", _ABSENT)
     try:
         entry.contact = payload.parse(raw, value)
     except ContactError as error:
@@ -94,8 +95,32 @@ def read(index: int, raw: bytes) -> Entry:
     return entry
 
 
-def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
-    """Set each entry's list, or `list_not_found` where the account has no such list. One query."""
+def numbers_as_sent(raw: bytes) -> dict[str, Any]:
+    """`phone_number` and `list_number` of a contact as sent, whatever they are; without what is absent."""
+    value = None if payload.is_too_deep(raw) else payload.decode(raw)
+    return _as_sent(raw, value) if isinstance(value, dict) else {}
+
+
+def _as_sent(raw: bytes, value: dict[str, Any]) -> dict[str, Any]:
+    sent: dict[str, Any] = {name: value[name] for name in ("phone_number", "list_number") if name in value}
+    if len(raw) <= payload.MAX_CONTACT_BYTES:
+        return sent
+    # Of a contact over the limit the number may be what is too large; it is not sent back and forth.
+    return {
+        name: number for name, number in sent.items() if len(json.dumps(number)) <= payload.MAX_CONTACT_BYTES
+    }
+
+
+Predecessors = dict[int, list[int]]
+"""By list id: the deleted lists of the same account and number, if there are any."""
+
+
+def find_lists(account_id: int, entries: Iterable[Entry]) -> Predecessors:
+    """Set each entry's list, or `list_not_found` where the account has no such list. One query.
+
+    Returns the predecessors of the lists: an opt-out from one holds on its successor (contract, "Made
+    precise").
+    """
     named = [(entry, entry.list_number) for entry in entries if isinstance(entry.list_number, str)]
     wanted = filter(is_e164, {number for _, number in named})
     found = sql.rows(_LISTS, {"account": account_id, "numbers": sql.array(wanted)})
@@ -104,6 +129,7 @@ def find_lists(account_id: int, entries: Iterable[Entry]) -> None:
         entry.list_id = ids.get(number, 0)
         if not entry.list_id and entry.error is None:
             entry.error = ContactError("list_not_found", "No sending list with this list_number exists")
+    return {row["id"]: row["predecessors"] for row in found if row["predecessors"]}
 
 
 def alive(entries: Iterable[Entry]) -> list[tuple[Entry, payload.Contact]]:

@@ -2,11 +2,15 @@
 
 ```
 job    queued ──► processing ──► completed       slice   pending ──► done
-          │           │ ▲                                 │ │ ▲
-          │           │ └─retry─┐                         │ │ └─retry─┐
-          │           ├──────► failed                     │ └──────► failed
-          └───────────┴──────► cancelled                  └────────► cancelled
+          │           │ ▲  ▲        │                     │ │ ▲
+          │           │ │  └─retry──┘                     │ │ └─retry─┐
+          │           │ └─retry─┐                         │ └──────► failed
+          │           ├──────► failed                     └────────► cancelled
+          └───────────┴──────► cancelled
 ```
+
+A completed job is retried where contacts failed as `provider_error`: they leave the slice that is done for a
+new one (contacts.bulk.control).
 """
 
 import uuid
@@ -77,7 +81,15 @@ class BulkJob(models.Model):
 
     class Meta:
         indexes = [
-            models.Index("account", F("created_at").desc(), F("id").desc(), name="bulk_job_newest"),
+            # A page of GET /jobs, whatever is filtered for, and its count are found in this index alone.
+            models.Index(
+                "account",
+                "kind",
+                "status",
+                F("created_at").desc(),
+                F("id").desc(),
+                name="bulk_job_listed",
+            ),
             models.Index("created_at", condition=~Q(status__in=ENDED), name="bulk_job_running"),
             models.Index(
                 "account",

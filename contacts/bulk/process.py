@@ -19,7 +19,7 @@ from billing import ledger
 from contacts.bulk import checks, incidents
 from contacts.bulk.accept import Item, cut, look_over, new_slice, phone_number_of, unpack
 from contacts.bulk.checks import Findings
-from contacts.bulk.entries import Entry, Outcome, alive, find_lists, read
+from contacts.bulk.entries import Entry, Outcome, Predecessors, alive, find_lists, read
 from contacts.bulk.models import BulkJob, BulkSlice, IncidentKind, Lane, SliceStatus
 from contacts.bulk.write import Counts, write
 from trackly import sql
@@ -52,8 +52,18 @@ _KEEP = """
 UPDATE bulk_bulkslice SET claimed_at = now() WHERE id = %(id)s AND status = 'pending'
 """
 
+# Other slices may want the same contacts: this one waits for their locks for a moment only, and where its
+# process stops between two statements the server ends the transaction. Set here, not for the session, so
+# that it holds behind PgBouncer too.
 _IS_PENDING = """
-SELECT id FROM bulk_bulkslice WHERE id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
+SELECT id, set_config('lock_timeout', '3s', true),
+    set_config('idle_in_transaction_session_timeout', '10s', true)
+FROM bulk_bulkslice WHERE id = %(id)s AND status = 'pending' FOR NO KEY UPDATE
+"""
+
+# What it waited for is no fault of the slice's: it is free again, and nothing is counted.
+_RELEASE = """
+UPDATE bulk_bulkslice SET claimed_at = NULL, claimed_by = '' WHERE id = %(id)s AND status = 'pending'
 """
 
 _FAILED = """
@@ -150,8 +160,9 @@ def process(slice_id: int, *, by: str = "", at_end: AtEnd = _later) -> list[int]
         return _give_up(taken, noted=True, unread=is_deadly, at_end=at_end)
     try:
         return _process(taken, at_end)
-    except Exception:
-        sql.in_transaction(lambda: sql.rows(_FAILED, {"id": slice_id}))
+    except Exception as exc:
+        outcome = _RELEASE if sql.is_lock_timeout(exc) else _FAILED
+        sql.in_transaction(lambda: sql.rows(outcome, {"id": slice_id}))
         raise
 
 
@@ -190,7 +201,7 @@ def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
 
 def _process(taken: Claim, at_end: AtEnd) -> list[int]:
     entries = [read(index, raw) for index, raw in taken.items]
-    find_lists(taken.account_id, entries)
+    predecessors = find_lists(taken.account_id, entries)
     found = checks.known(taken.account_id, taken.rejects_voip, entries)
     later: list[Entry] = []
     if taken.lane == Lane.LIVE:
@@ -203,7 +214,8 @@ def _process(taken: Claim, at_end: AtEnd) -> list[int]:
         )
     else:
         entries, later = _put_off(entries, found)
-    return _commit(taken, lambda: _take_effect(taken, entries, later, found, at_end))
+    effect = partial(_take_effect, taken, entries, later, found, predecessors=predecessors, at_end=at_end)
+    return _commit(taken, effect)
 
 
 def _keep(slice_id: int) -> None:
@@ -270,7 +282,13 @@ def _commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
 
 
 def _take_effect(
-    taken: Claim, entries: Sequence[Entry], later: Sequence[Entry], found: Findings, at_end: AtEnd
+    taken: Claim,
+    entries: Sequence[Entry],
+    later: Sequence[Entry],
+    found: Findings,
+    *,
+    predecessors: Predecessors,
+    at_end: AtEnd,
 ) -> list[int]:
     """Everything that the slice does, in the caller's transaction; the ids of the slices made of `later`."""
     entries = [copy(entry) for entry in entries]  # may be called again after a rollback
@@ -282,7 +300,7 @@ def _take_effect(
     ledger.note_cached(
         taken.account_id, sum(bool(entry.validation and entry.validation["cached"]) for entry in entries)
     )
-    counts, opted_out = write(entries, found, accepted_at=taken.accepted_at)
+    counts, opted_out = write(entries, found, accepted_at=taken.accepted_at, predecessors=predecessors)
     may_end = _finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
     if not later:
         if may_end:

@@ -1,13 +1,14 @@
 """What became of each contact of a job: for `GET /jobs/<id>/results`, errors.csv and the single endpoint."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contacts import payload
 from contacts.bulk.accept import unpack
+from contacts.bulk.entries import numbers_as_sent
 from contacts.bulk.models import BulkJob, BulkSlice, SliceStatus
 from trackly.api import json
+from trackly.api.spreadsheet import cell, line_writer
 
 _FIELDS = (
     "phone_number",
@@ -23,66 +24,72 @@ _FIELDS = (
 )
 
 
-def outcomes(job: BulkJob) -> list[dict[str, Any]]:
-    """The contacts that have an outcome so far, by index (contract, "GET /jobs/<job_id>")."""
+def outcomes(job: BulkJob, *, outcome: str | None = None, code: str | None = None) -> list[dict[str, Any]]:
+    """The contacts that have an outcome so far, by index (contract, "GET /jobs/<job_id>").
+
+    `outcome`, `code`: only those with that outcome, or that failed with that code. A contact that runs again
+    has the outcome of the first run until the second one ends, as it has in the job's counts.
+    """
     found = []
-    for part in job.slices.filter(finished_at__isnull=False).defer("payload", "lists"):
-        if part.status == SliceStatus.CANCELLED:
-            continue
+    for part in job.slices.exclude(status=SliceStatus.CANCELLED).defer("payload", "lists"):
         errors = _errors(part)
-        for index, outcome, contact_id, list_contact_id, enrolled, *validation in json.loads(
+        for index, became, contact_id, list_contact_id, enrolled, *validation in json.loads(
             part.results.encode()
         ):
+            error = errors.get(index)
+            if (outcome and became != outcome) or (code and (error is None or error["code"] != code)):
+                continue
             row = {
                 "index": index,
-                "outcome": outcome,
+                "outcome": became,
                 "contact_id": contact_id,
                 "list_contact_id": list_contact_id,
                 "journeys_enrolled": enrolled,
             }
             if validation:
                 row["validation"] = validation[0]
-            if index in errors:
-                row["error"] = errors[index]
+            if error is not None:
+                row["error"] = error
             found.append(row)
     return sorted(found, key=lambda row: row["index"])
+
+
+def with_numbers(job: BulkJob, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `outcomes`, each with its contact's `phone_number` and `list_number`, as they were sent.
+
+    Only the contacts of these rows are read: a page's.
+    """
+    wanted = {row["index"] for row in rows}
+    numbers: dict[int, dict[str, Any]] = {}
+    for packed in job.slices.order_by("pk").values_list("payload", flat=True):
+        if len(numbers) == len(wanted):
+            break  # what was put off, halved or run again stands in several slices
+        numbers.update(
+            (index, numbers_as_sent(raw))
+            for index, raw in unpack(packed)
+            if index in wanted and index not in numbers
+        )
+    return [{"index": row["index"], **numbers.get(row["index"], {}), **row} for row in rows]
 
 
 def _errors(part: BulkSlice) -> dict[int, dict[str, Any]]:
     return {entry["index"]: entry for entry in json.loads(part.errors.encode())}
 
 
-class _Echo:
-    """A file that csv writes to and that gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
 def errors_csv(job: BulkJob) -> Iterator[str]:
-    """The failed contacts as CSV (RFC 4180), line by line: index, code, error, field, the contact as sent.
-
-    Text that a spreadsheet would take for a formula starts with `'` (OWASP, "CSV injection").
-    """
-    writer = csv.writer(_Echo())
-    yield writer.writerow(("index", "code", "error", "field", *_FIELDS))
+    """The failed contacts as CSV (RFC 4180), line by line: index, code, error, field, the contact as sent."""
+    line = line_writer()
+    yield line(("index", "code", "error", "field", *_FIELDS))
     failed: list[tuple[int, bytes, dict[str, Any]]] = []
     for part in job.slices.exclude(errors="[]").defer("results", "lists"):
         errors = _errors(part)
         failed += [(index, raw, errors[index]) for index, raw in unpack(part.payload) if index in errors]
     for index, raw, error in sorted(failed, key=lambda row: row[0]):
         about = (index, error["code"], error["error"], error.get("field", ""))
-        yield writer.writerow((*about, *(_cell(value) for value in _as_sent(raw))))
+        yield line((*about, *(cell(value) for value in _as_sent(raw))))
 
 
 def _as_sent(raw: bytes) -> list[Any]:
     readable = len(raw) <= payload.MAX_CONTACT_BYTES and not payload.is_too_deep(raw)
     value = payload.decode(raw) if readable else None
     return [value.get(name, "") for name in _FIELDS] if isinstance(value, dict) else [""] * len(_FIELDS)
-
-
-def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    text = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-    is_number = text.startswith("+") and text[1:].isdigit()
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not is_number else text

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from contacts.bulk import waiting
+from contacts.bulk.checks import PROVIDER_ERROR
 from contacts.bulk.models import BulkJob, BulkSlice, JobStatus, SliceStatus
 from contacts.bulk.process import Report, give_up
 from contacts.models import SendingList
@@ -80,16 +81,24 @@ def _cancel_pending(job_id: UUID) -> None:
     """
     pending = BulkSlice.objects.filter(job_id=job_id, status=SliceStatus.PENDING)
     locked = list(pending.select_for_update(skip_locked=True).values_list("pk", "error_count", "errors"))
-    now, failed_before = timezone.now(), []
+    now = timezone.now()
+    ended_before: dict[SliceStatus, list[int]] = {SliceStatus.DONE: [], SliceStatus.FAILED: []}
     for slice_id, counted_errors, errors in locked:
         if counted_errors:  # of a retry: its contacts count as errors already, and stay that
             if errors == "[]":  # made by the retry itself
                 give_up(slice_id)
             else:
-                failed_before.append(slice_id)
-    pending.filter(pk__in=failed_before).update(status=SliceStatus.FAILED, finished_at=now)
+                ended_before[_status_before(errors)].append(slice_id)
+    for status, slice_ids in ended_before.items():
+        pending.filter(pk__in=slice_ids).update(status=status, finished_at=now)
     of_them = pending.filter(pk__in=[slice_id for slice_id, *_ in locked])
     of_them.update(status=SliceStatus.CANCELLED, finished_at=now)
+
+
+def _status_before(errors: str) -> SliceStatus:
+    """How a slice with these errors had ended before it was retried: in one that failed nothing was asked."""
+    codes = {entry["code"] for entry in json.loads(errors.encode())}
+    return SliceStatus.DONE if PROVIDER_ERROR in codes else SliceStatus.FAILED
 
 
 def summarize(slices: Sequence[Report]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contacts.bulk import idempotency
 from contacts.bulk.accept import accept, look_over
 from contacts.bulk.answers import accepted, path_of, tell_applied
 from contacts.bulk.entries import Outcome, find_lists, read
+from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, JobKind
 from contacts.bulk.results import outcomes
 from contacts.bulk.tasks import send
@@ -38,6 +39,16 @@ def create(account: Account, request: HttpRequest) -> Response:
     """
     body = read_body(request)
     once = idempotency.key_of(request, body)
+    job = idempotency.find(account, once) if once else None
+    if job is None:
+        job = _accept(account, body, once)
+    wait = wait_of(request)
+    job, granted = wait_for(job, wait.seconds)
+    response = _answer(job) if job.has_ended else accepted(job)
+    return tell_applied(response, wait, granted=granted)
+
+
+def _accept(account: Account, body: bytes, once: IdempotencyKey | None) -> BulkJob:
     read_object(body)
     entry = read(0, body)
     find_lists(account.pk, [entry])
@@ -45,10 +56,7 @@ def create(account: Account, request: HttpRequest) -> Response:
         raise _refusal(entry.error_entry())
     job, slice_ids = accept(account, look_over([(0, body)]), kind=JobKind.SINGLE, once=once)
     send(job, slice_ids)
-    wait = wait_of(request)
-    job, granted = wait_for(job, wait.seconds)
-    response = _answer(job) if job.has_ended else accepted(job)
-    return tell_applied(response, wait, granted=granted)
+    return job
 
 
 def _answer(job: BulkJob) -> Response:
@@ -75,5 +83,5 @@ def _answer(job: BulkJob) -> Response:
 
 def _refusal(entry: dict[str, Any]) -> ApiError:
     """A contact's entry of `errors`, as an answer."""
-    more = {name: value for name, value in entry.items() if name in {"field", "validation"}}
+    more = {name: value for name, value in entry.items() if name in {"field", "reason", "validation"}}
     return ApiError(_STATUS.get(entry["code"], 400), entry["code"], entry["error"], **more)

@@ -17,7 +17,7 @@ from contacts.bulk import incidents, recover, turns
 from contacts.bulk import process as processing
 from contacts.bulk import settle as settling
 from contacts.bulk.models import BulkJob, IncidentKind, Lane
-from trackly import sql
+from trackly.leases.hold import hold
 from trackly.outbound import backoff
 from trackly.redis import client
 
@@ -123,9 +123,12 @@ def _settle_within(job_id: UUID) -> None:
 
 
 @shared_task(ignore_result=True)
-def sweep() -> None:
-    """By beat: send again what nobody moves, settle what nobody settled, keep tallies short."""
-    with sql.exclusively("sweep") as is_ours:
+def sweep(every: float = 0.0) -> None:
+    """By beat: send again what nobody moves, settle what nobody settled, keep tallies short.
+
+    `every`: seconds that must lie between two runs (trackly.leases).
+    """
+    with hold("sweep", every=every) as is_ours:
         if not is_ours:
             return
         with transaction.atomic():

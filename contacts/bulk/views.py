@@ -7,18 +7,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contacts import schema
-from contacts.bulk import control, idempotency
+from contacts.bulk import control, idempotency, listing
 from contacts.bulk.accept import accept, read_batch
 from contacts.bulk.answers import RETRY_AFTER_SECONDS, accepted, accepted_or_summary, describe
 from contacts.bulk.dry_run import dry_run
-from contacts.bulk.models import BulkJob
-from contacts.bulk.results import errors_csv, outcomes
+from contacts.bulk.entries import Outcome
+from contacts.bulk.models import BulkJob, JobKind, JobStatus
+from contacts.bulk.results import errors_csv, outcomes, with_numbers
 from contacts.bulk.tasks import send, send_next
 from trackly.accounts.authentication import account_of
 from trackly.api import json
 from trackly.api.body import read_body, read_object
 from trackly.api.prefer import wait_of
-from trackly.api.query import boolean, page_of
+from trackly.api.query import boolean, choice, moment, page_of
 from trackly.api.views import ApiView
 
 
@@ -43,10 +44,17 @@ class JobsView(ApiView):
 
     @schema.jobs
     def get(self, request: Request) -> Response:
-        page = page_of(request._request)
-        jobs = BulkJob.objects.filter(account=account_of(request)).defer("summary", "request_digest")
-        shown = [describe(job, with_summary=False) for job in jobs.order_by("-created_at", "-id")[page.slice]]
-        return Response({"jobs": shown, "pagination": page.describe(jobs.count())})
+        asked = request._request
+        page = page_of(asked)
+        wanted = listing.JobFilter(
+            status=choice(asked, "status", JobStatus.values),
+            kind=choice(asked, "kind", JobKind.values),
+            created_after=moment(asked, "created_after"),
+            created_before=moment(asked, "created_before"),
+        )
+        found, total = listing.jobs(account_of(request).pk, wanted, page)
+        shown = [describe(job, with_summary=False) for job in found]
+        return Response({"jobs": shown, "pagination": page.describe(total)})
 
 
 def _job(request: Request, job_id: UUID) -> BulkJob:
@@ -75,10 +83,16 @@ class JobResultsView(ApiView):
 
     @schema.job_results
     def get(self, request: Request, job_id: UUID) -> Response:
-        page = page_of(request._request)
-        found = outcomes(_job(request, job_id))
-        # Encoded here and not by the renderer: an error may hold text that is no UTF-8, as it was sent.
-        body = {"results": found[page.slice], "pagination": page.describe(len(found))}
+        asked = request._request
+        page = page_of(asked)
+        outcome, code = choice(asked, "outcome", list(Outcome)), choice(asked, "code", schema.CODES)
+        job = _job(request, job_id)
+        found = outcomes(job, outcome=outcome, code=code)
+        # Encoded here and not by the renderer: a number may be text that is no UTF-8, as it was sent.
+        body = {
+            "results": with_numbers(job, found[page.slice]),
+            "pagination": page.describe(len(found)),
+        }
         return Response(json.ascii_only(body))
 
 

@@ -10,10 +10,13 @@ from django.conf import settings
 
 from contacts.carriers import live, offline
 from contacts.carriers.facts import UNVERIFIED, Facts
+from contacts.models import LineType
+from contacts.phone import Number
+from trackly.lookups.line import NOT_IN_SERVICE
 from trackly.lookups.once import Known
 from trackly.sandbox.numbers import NUMBERS
 
-__all__ = ["UNVERIFIED", "Facts", "known", "look_up", "offline_facts", "on_network"]
+__all__ = ["UNVERIFIED", "Facts", "known", "look_up", "offline_facts", "on_network", "reason_of"]
 
 offline_facts = offline.look_up
 
@@ -23,6 +26,20 @@ def on_network(phone_numbers: Collection[str]) -> set[str]:
     if settings.TRACKLY_SANDBOX:
         return NUMBERS.keys() & phone_numbers
     return set() if settings.TRACKLY_CARRIER == [live.OFFLINE] else set(phone_numbers)
+
+
+def reason_of(facts: Facts, number: Number) -> str:
+    """Why a number with these facts, which say so, can't take a text message (contract, "Reading").
+
+    Facts that were stored before reasons were have none. Then the kind of line tells, or the metadata where
+    the kind is not on record; what is left is a line out of service.
+    """
+    if facts.reason:
+        return facts.reason
+    if facts.line_type == LineType.LANDLINE:
+        return "landline"
+    said = offline_facts(number).reason if facts.line_type == LineType.UNKNOWN else ""
+    return said or NOT_IN_SERVICE
 
 
 def known(phone_numbers: Iterable[str]) -> Known[Facts]:

@@ -15,6 +15,8 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     carrier: str = ""
     time_zone: str = ""
     """IANA name; empty: unknown."""
+    reason: str = ""
+    """Why it can't take a text message; empty: it can, or the facts were stored before reasons were."""
     verified: bool = True
     """False: nobody answered; the facts are defaults."""
 
@@ -35,4 +37,5 @@ def facts_of(line: Line, *, time_zone: str) -> Facts:
         can_receive=line.takes_text,
         carrier=line.carrier,
         time_zone=time_zone,
+        reason=line.obstacle,
     )

@@ -33,6 +33,7 @@ def test_what_is_answered_reaches_the_contact(stub: Stub) -> None:
     found = {contact.phone_number: contact for contact in Contact.objects.all()}
     assert (found[number].line_type, found[number].can_receive) == ("CELL PHONE", True)
     assert (found[landline].line_type, found[landline].can_receive) == ("LANDLINE", False)
+    assert [found[n].not_sendable_reason for n in (number, landline)] == ["", "landline"]
     assert all(contact.verified_at for contact in found.values())
     assert not again.unanswered().exists()
     assert again.look_up_again() == 0

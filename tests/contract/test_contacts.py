@@ -65,6 +65,7 @@ def test_a_single_contact_that_fails_is_an_http_error(
     response = stack.shared.post("/contacts", json=given)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.json().get("field") == ("use_journeys" if code == "invalid_field" else None)
+    assert response.json().get("reason") == ("landline" if code == "not_sendable" else None)
 
 
 @pytest.mark.parametrize(
@@ -275,13 +276,17 @@ def test_a_deleted_list_is_gone_everywhere(stack: RunningStack) -> None:
         ("POST", "/jobs/00000000-0000-0000-0000-000000000000/retry"),
         ("POST", "/jobs/00000000-0000-0000-0000-000000000000/cancel"),
         ("GET", "/lists"),
+        ("POST", "/lists"),
         ("GET", "/lists/1"),
+        ("PATCH", "/lists/1"),
+        ("GET", "/lists/1/contacts.csv"),
+        ("GET", "/usage"),
     ],
 )
 def test_every_endpoint_wants_a_key_and_answers_json(stack: RunningStack, method: str, path: str) -> None:
     response = httpx.request(method, f"{stack.base}/api/v2{path}", trust_env=False)
     assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
     assert response.headers["Content-Type"] == "application/json"
-    wrong = stack.shared.request("PATCH", path)
+    wrong = stack.shared.request("PUT", path)
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
     assert method in wrong.headers["Allow"]

@@ -15,6 +15,10 @@ AT_ONCE = "contract/test_at_once.py::"
 JOBS = "contract/test_jobs.py::"
 CONTACTS = "contract/test_contacts.py::"
 REQUESTS = "contract/test_requests.py::"
+BOUNDS = "contract/test_bounds.py::"
+LISTS = "contract/test_lists.py::"
+PARAMETERS = "contract/test_parameters.py::"
+RETRY = "bulk/test_retry.py::"
 PAYLOAD = "contacts/test_payload.py::"
 PROCESS = "bulk/test_process.py::"
 BACKLOG = "bulk/test_backlog.py::"
@@ -279,14 +283,33 @@ TABLE: list[tuple[str, ...]] = [
     ("Still to be built, and answered 404", LATER + "goes once all of it is"),
     ("Everything above stays as it is; this pa", LATER + "part two"),
     ("Error bodies, authentication, `X-Request", LATER + "part two"),
-    ("A query parameter or option that is not", LATER + "part two"),
+    (
+        "A query parameter or option that is not",
+        PARAMETERS + "test_a_parameter_that_an_operation_does_not_name",
+        PARAMETERS + "test_what_is_described_is_what_is_taken",
+        PARAMETERS + "test_the_checks_before_it_come_first",
+        PARAMETERS + "test_a_dry_run_that_there_is_not_runs_nothing",
+    ),
     # Made precise
-    ("The merged `custom_fields` of a membersh", LATER + "bounds, Idempotency-Key and headers"),
-    ("What would exceed it: `invalid_field`, a", LATER + "bounds, Idempotency-Key and headers"),
-    ("An opt-out belongs to the person and the", LATER + "bounds, Idempotency-Key and headers"),
-    ("In a dry run `contacts_created` counts n", LATER + "bounds, Idempotency-Key and headers"),
-    ("The same `Idempotency-Key` with the same", LATER + "bounds, Idempotency-Key and headers"),
-    ("Answers under `/api/v2` bear `Cache-Cont", LATER + "bounds, Idempotency-Key and headers"),
+    (
+        "The merged `custom_fields` of a membersh",
+        BOUNDS + "test_merged_fields_have_a_bound",
+        BOUNDS + "test_names_have_a_bound",
+        BOUNDS + "test_a_long_number_is_refused",
+    ),
+    ("What would exceed it: `invalid_field`, a", BOUNDS + "test_merged_fields_have_a_bound"),
+    ("An opt-out belongs to the person and the", BOUNDS + "test_an_opt_out_holds_when"),
+    (
+        "In a dry run `contacts_created` counts n",
+        BOUNDS + "test_a_dry_run_does_not_tell",
+        BOUNDS + "test_a_dry_run_takes_its_time",
+    ),
+    ("The same `Idempotency-Key` with the same", BOUNDS + "test_a_key_gives_the_first_outcome"),
+    (
+        "Answers under `/api/v2` bear `Cache-Cont",
+        REQUESTS + "test_no_cache_keeps_an_answer",
+        REQUESTS + "test_the_description_may_be_cached",
+    ),
     ("A provider's answer that it doesn't docu", LATER + "bounds, Idempotency-Key and headers"),
     # Imports: a file in
     ("`POST /api/v2/imports`, `multipart/form-", LATER + "imports"),
@@ -354,12 +377,44 @@ TABLE: list[tuple[str, ...]] = [
     ("An event is written in the transaction o", LATER + "webhooks"),
     ("`GET /webhook_deliveries?endpoint=&statu", LATER + "webhooks"),
     # Reading
-    ("`GET /jobs?status=&kind=&created_after=&", LATER + "reading"),
-    ("`GET /jobs/<id>` bears `results_url` and", LATER + "reading"),
-    ("A `completed` job with `provider_error`", LATER + "reading"),
-    ("`not_sendable` entries bear `reason`: `l", LATER + "reading"),
-    ("Lists may be created and changed: `POST", LATER + "reading"),
-    ("`GET /lists/<id>/contacts.csv` streams t", LATER + "reading"),
+    (
+        "`GET /jobs?status=&kind=&created_after=&",
+        JOBS + "test_jobs_are_filtered",
+        JOBS + "test_a_filter_that_can_not_be_used_is_named",
+        JOBS + "test_results_bear_their_numbers_and_are_filtered",
+    ),
+    (
+        "`GET /jobs/<id>` bears `results_url` and",
+        JOBS + "test_a_job_says_where_its_results_are_and_its_errors_if_there_are_any",
+    ),
+    (
+        "A `completed` job with `provider_error`",
+        JOBS + "test_what_no_provider_answered_for_is_retried_once_however_many_ask",
+        JOBS + "test_what_can_not_be_retried_is_refused",
+        RETRY + "test_only_what_got_no_answer_runs_again_and_all_counts_stay_right",
+        RETRY + "test_a_retry_that_is_cancelled",
+        RETRY + "test_a_worker_that_dies_in_the_middle_costs_nothing_twice",
+    ),
+    (
+        "`not_sendable` entries bear `reason`: `l",
+        EVERY_CODE,
+        CONTACTS + "test_a_single_contact_that_fails_is_an_http_error",
+        "contacts/test_reason.py::test_what_a_provider_says_has_a_reason",
+        "contacts/test_reason.py::test_facts_that_were_stored_without_a_reason_are_given_one",
+    ),
+    (
+        "Lists may be created and changed: `POST",
+        LISTS + "test_a_list_is_made_and_takes_contacts_at_once",
+        LISTS + "test_a_number_is_one_list_however_many_ask_at_once",
+        LISTS + "test_a_list_is_renamed_paused_resumed_and_deleted",
+        LISTS + "test_no_account_changes_or_exports_anothers_list",
+    ),
+    (
+        "`GET /lists/<id>/contacts.csv` streams t",
+        LISTS + "test_a_lists_members_come_as_csv",
+        LISTS + "test_a_long_list_is_exported_whole_and_in_order",
+        "contacts/test_export.py::test_no_connection_is_held_while_the_client_reads",
+    ),
     ("Keys have scopes: `contacts:write`, `con", LATER + "reading"),
     ("A key may have an end date, and a succes", LATER + "reading"),
     # People and commands

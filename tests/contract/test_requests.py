@@ -244,3 +244,16 @@ def _raw(stack: RunningStack, request: str) -> tuple[int, str]:
         response = http.client.HTTPResponse(connection)
         response.begin()
         return response.status, json.load(response)["code"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/jobs", "/contacts", "/lists", "/usage", "/nope", "/contacts/+14155550000"]
+)
+def test_no_cache_keeps_an_answer(stack: RunningStack, path: str) -> None:
+    for answer in (stack.shared.get(path), stack.shared.get(path, headers={"X-Api-Key": "trk_no"})):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "X-Api-Key" in answer.headers["Vary"]
+
+
+def test_the_description_may_be_cached(stack: RunningStack) -> None:
+    assert "Cache-Control" not in stack.shared.get("/openapi.json").headers

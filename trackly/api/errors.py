@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
@@ -48,6 +49,11 @@ def not_found() -> ApiError:
     return ApiError(404, "not_found", "There is nothing here.")
 
 
+def unusable() -> ApiError:
+    """400: a request that Django itself refuses."""
+    return ApiError(400, "invalid_request", "The request can't be used.")
+
+
 def invalid_parameter(name: str, message: str) -> ApiError:
     """400: a parameter of the query, or a header, can't be used."""
     return ApiError(400, "invalid_parameter", f"{name} {message}.", field=name)
@@ -68,6 +74,8 @@ def as_api_error(exc: Exception) -> ApiError | None:
             error = ApiError(401, "unauthorized", "Missing or invalid X-Api-Key header.", challenge)
         case Http404():
             error = not_found()
+        case SuspiciousOperation():  # more query parameters than Django reads
+            error = unusable()
         case exceptions.MethodNotAllowed():
             error = ApiError(405, "method_not_allowed", str(exc.detail))
         case OperationalError() | InterfaceError():
@@ -108,7 +116,7 @@ def no_such_path(request: HttpRequest, exception: Exception | None = None) -> Ht
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler400: a request that it refuses itself, such as one for an unknown host."""
     if _is_api(request):
-        return plain(ApiError(400, "invalid_request", "The request can't be used."))
+        return plain(unusable())
     return defaults.bad_request(request, exception or Exception())
 
 

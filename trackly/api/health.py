@@ -6,11 +6,15 @@ import structlog
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
-from trackly import redis
+from trackly import redis, workers
 from trackly.api import json
 from trackly.celery import app
+from trackly.leases import hold as leases
 
 logger = structlog.get_logger(__name__)
+
+_SWEEP_SECONDS = 30.0
+"""It runs every five, unless something is wrong."""
 
 
 def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
@@ -19,12 +23,18 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
 
 
 def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
-    """200 if database, broker and at least one worker answer, else 503; the body says which does not."""
+    """200 if database, broker and at least one worker answer, else 503; the body says which does not.
+
+    A beat that stands still is shown, as "degraded", and no reason to take the web servers away: requests are
+    accepted and processed all the same.
+    """
     checks = {"database": _ok(_database), "broker": _ok(_broker)}
-    checks["worker"] = checks["broker"] and _ok(_worker)
+    checks["worker"] = checks["broker"] and _ok(workers.any_alive)
     ready = all(checks.values())
+    checks["beat"] = checks["database"] and _ok(_beat)
+    status = "unavailable" if not ready else "ok" if checks["beat"] else "degraded"
     return HttpResponse(
-        json.encode({"status": "ok" if ready else "unavailable", "checks": checks}),
+        json.encode({"status": status, "checks": checks}),
         status=200 if ready else 503,
         content_type="application/json",
     )
@@ -50,5 +60,7 @@ def _broker() -> bool:
     return bool(redis.client().ping())  # with another broker, too: chords are counted in it
 
 
-def _worker() -> bool:
-    return bool(app.control.ping(timeout=1.0, limit=1))
+def _beat() -> bool:
+    """Whether the sweep has run lately; without beat nothing that was lost is found."""
+    age = leases.age("sweep")
+    return age is not None and age < _SWEEP_SECONDS

@@ -91,6 +91,18 @@ def moment(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
+def read_moment(given: Any) -> datetime:
+    """A date and time in ISO 8601; no offset means UTC (contract). Raises ValueError."""
+    message = "must be an ISO 8601 date and time"
+    if not isinstance(given, str):
+        raise ValueError(message)
+    try:
+        read = datetime.fromisoformat(given)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(message) from exc
+
+
 def split_object(text: bytes) -> dict[str, bytes]:
     """The members of a JSON object, each value as the bytes that were sent; of equal names the last wins.
 

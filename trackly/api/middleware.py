@@ -1,10 +1,26 @@
-"""The request id: on every answer, and on every log line that its request causes."""
+"""The request id, on every answer and on every log line that its request causes; and what caches may keep."""
 
 import uuid
 from collections.abc import Callable
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+
+_PUBLIC = ("/api/v2/openapi.json", "/api/v2/docs")
+
+
+def private(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: no cache keeps an answer of the API, but for its description (contract, "Made precise")."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.path.startswith("/api/") and not request.path.startswith(_PUBLIC):
+            response["Cache-Control"] = "no-store"
+            patch_vary_headers(response, ["X-Api-Key"])
+        return response
+
+    return middleware
 
 
 def request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -1,14 +1,30 @@
 """Parameters of the query string, and pages."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
 
+from trackly.api import json
 from trackly.api.errors import invalid_parameter
 
 PER_PAGE = 50
 MOST_PER_PAGE = 1_000
+
+
+def check_names(request: HttpRequest, known: Collection[str]) -> None:
+    """Raises 400 `invalid_parameter` for a parameter that is not `known` (contract, part two) or comes twice.
+
+    Of two values an answer could follow only one, and the client would not learn which.
+    """
+    for name, values in request.GET.lists():
+        if name not in known:
+            names = f"known here: {', '.join(sorted(known))}" if known else "there are none here"
+            raise invalid_parameter(name, f"is an unknown query parameter; {names}")
+        if len(values) > 1:
+            raise invalid_parameter(name, "is given more than once")
 
 
 @dataclass(frozen=True)
@@ -57,3 +73,22 @@ def boolean(request: HttpRequest, name: str) -> bool | None:
     if given not in {"true", "false"}:
         raise invalid_parameter(name, "must be true or false")
     return given == "true"
+
+
+def choice(request: HttpRequest, name: str, allowed: Collection[str]) -> str | None:
+    """One of the allowed words, None if absent. Raises 400 `invalid_parameter`."""
+    given = request.GET.get(name)
+    if given is not None and given not in allowed:
+        raise invalid_parameter(name, f"must be one of {', '.join(allowed)}")
+    return given
+
+
+def moment(request: HttpRequest, name: str) -> datetime | None:
+    """An ISO 8601 date and time (no offset: UTC), None if absent. Raises 400 `invalid_parameter`."""
+    given = request.GET.get(name)
+    if given is None:
+        return None
+    try:
+        return json.read_moment(given)
+    except ValueError as exc:
+        raise invalid_parameter(name, f"{exc} (the + of an offset is sent as %2B)") from exc

@@ -4,18 +4,22 @@ Views describe themselves with drf-spectacular's `extend_schema`; as bodies are 
 schemas are written out (contacts.schema), in JSON Schema 2020-12 as OpenAPI 3.1 has it.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from trackly.api import json
+from trackly.api.errors import ApiError, plain
+from trackly.api.query import check_names
 
 Schema = dict[str, Any]
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 _MEANINGS = {
     400: "`invalid_json`, `missing_contacts`, `invalid_parameter`, or the code of a single contact.",
@@ -24,7 +28,7 @@ _MEANINGS = {
     403: "`account_suspended`",
     404: "`not_found`, also for another account's object; `list_not_found`",
     405: "`method_not_allowed`",
-    409: "`not_retryable`, `not_cancellable`: the job is not in a state for that.",
+    409: "`not_retryable`, `not_cancellable`: the job is not in a state for that. `list_exists`.",
     413: "`payload_too_large`, `too_many_contacts`",
     415: "`unsupported_media_type`: the body is not plain JSON.",
     422: "`idempotency_key_reused`, and for a single contact `not_sendable`, `validation_failed`",
@@ -33,7 +37,29 @@ _MEANINGS = {
     502: "`provider_error`",
     503: "`unavailable`: nothing was accepted.",
 }
-_ALWAYS = (401, 403, 429, 500, 503)
+_ALWAYS = (400, 401, 403, 429, 500, 503)
+"""400, because every operation refuses query parameters that it does not describe."""
+
+
+def operation(
+    *, parameters: Sequence[OpenApiParameter] = (), **described: Any
+) -> Callable[[Handler], Handler]:
+    """Describe a view's method, as drf-spectacular's `extend_schema` does.
+
+    What is described is what is taken: ApiView refuses every query parameter that is not in `parameters`. A
+    method that is not described takes none.
+    """
+    names = frozenset(
+        parameter.name for parameter in parameters if parameter.location == OpenApiParameter.QUERY
+    )
+
+    def decorate(method: Handler) -> Handler:
+        method.query_parameters = names  # type: ignore[attr-defined]
+        method.reads_body = bool(described.get("request"))  # type: ignore[attr-defined]
+        decorated: Handler = extend_schema(parameters=list(parameters), **described)(method)
+        return decorated
+
+    return decorate
 
 
 def ref(name: str) -> Schema:
@@ -64,6 +90,7 @@ ERROR_SCHEMAS: dict[str, Schema] = {
             "error": {"type": "string", "description": "A sentence for a person."},
             "code": {"type": "string", "pattern": "^[a-z_]+$", "description": "A word for a program."},
             "field": {"type": "string", "description": "The parameter or field that is meant."},
+            "reason": ref("NotSendableReason"),
             "validation": ref("Validation"),
         },
         "description": "More keys may be added.",
@@ -117,8 +144,12 @@ def _document() -> bytes:
     return json.encode(generator.get_schema(request=None, public=True))  # type: ignore[no-untyped-call]
 
 
-def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+def openapi(request: HttpRequest) -> HttpResponse:
     """`GET /openapi.json`."""
+    try:
+        check_names(request, ())
+    except ApiError as refused:
+        return plain(refused)
     return HttpResponse(_document(), content_type="application/json")
 
 
@@ -128,3 +159,10 @@ class DocsView(SpectacularSwaggerSplitView):
     url_name = "openapi"
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            check_names(request, {"script"})  # with which the page asks for its own script
+        except ApiError as refused:
+            return plain(refused)
+        return super().dispatch(request, *args, **kwargs)

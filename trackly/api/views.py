@@ -1,15 +1,19 @@
 """What every view of the API does."""
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from trackly.accounts.models import ApiKey
 from trackly.accounts.throttling import AccountThrottle, tell
+from trackly.api.body import read_body
+from trackly.api.errors import ApiError
+from trackly.api.query import check_names
 
 logger = structlog.get_logger(__name__)
 
@@ -19,6 +23,10 @@ class ApiView(APIView):
 
     throttle_classes = [AccountThrottle]
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        _check_parameters(request._request, getattr(self, str(request.method).lower(), None))
+
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> Response:
@@ -26,6 +34,21 @@ class ApiView(APIView):
         tell(request, finished)
         _note(request, finished)
         return finished
+
+
+def _check_parameters(request: HttpRequest, handler: Callable[..., Any] | None) -> None:
+    """Refuse query parameters that the handler's description does not name (trackly.api.schema.operation).
+
+    Nothing is said of them where the method is not allowed: that is a 405 whatever the query.
+    """
+    if handler is None or request.method == "OPTIONS":
+        return
+    try:
+        check_names(request, getattr(handler, "query_parameters", ()))
+    except ApiError:
+        if getattr(handler, "reads_body", False):
+            read_body(request)  # what is wrong with the body's type (415) or size (413) comes first
+        raise
 
 
 def _note(request: Request, response: HttpResponseBase) -> None:

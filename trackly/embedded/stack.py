@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import redis
 
+from trackly import workers
 from trackly.embedded.home import Home, write_private
 from trackly.embedded.postgres import Postgres
 from trackly.embedded.redis import Redis
@@ -113,14 +115,13 @@ class Stack:
         self._nodes += 1
         node = f"{node}{self._nodes}@{socket.gethostname()}"  # a name of its own, beside its predecessor's
         quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
-        ping = [sys.executable, *_CELERY, "inspect", "ping", "-d", node, "-t", "3"]
 
-        def answers_ping(_: int) -> bool:
-            environment = {**os.environ, **self.environment}
-            return not subprocess.run(ping, env=environment, capture_output=True, check=False).returncode
+        def is_heard_of(_: int) -> bool:
+            with redis.Redis.from_url(self.environment["REDIS_URL"], socket_timeout=3) as known:
+                return known.zscore(workers.KEY, node) is not None
 
         command = [*_CELERY, "worker", *quiet, "-n", node, *options]
-        return self._service(name, command, last_signal="SIGQUIT", ready=answers_ping)
+        return self._service(name, command, last_signal="SIGQUIT", ready=is_heard_of)
 
     def _beat(self) -> Service:
         schedule = str(self.home.path / "beat-schedule")

@@ -33,6 +33,13 @@ WITHOUT_TEXT = {
 }
 """The kinds that can't take a text message (contract, "Carrier validation")."""
 
+NOT_IN_SERVICE = "not_in_service"
+NOT_SENDABLE_REASONS = [
+    *(NOT_IN_SERVICE, "landline", "toll_free", "premium_rate", "shared_cost", "pager", "uan", "voicemail"),
+    "voip",
+]
+"""The `reason` of a `not_sendable` entry; `voip` where the account rejects VOIP (contract, "Reading")."""
+
 
 def words(said: str | None) -> str:
     """A provider's text, as a column can hold it."""
@@ -54,6 +61,17 @@ class Line:
     """ISO 3166-1, two letters."""
 
     @property
+    def obstacle(self) -> str:
+        """Why it can't take a text message, in the contract's words ("Reading"); empty: no reason is known.
+
+        A number that there isn't is in no service; a line of any kind that is out of service is that first.
+        """
+        if not self.valid or self.in_service is False:
+            return NOT_IN_SERVICE
+        if self.kind not in WITHOUT_TEXT:
+            return ""
+        return "premium_rate" if self.kind == LineKind.PREMIUM else str(self.kind)
+
+    @property
     def takes_text(self) -> bool:
-        """Nothing speaks against a text message."""
-        return self.valid and self.in_service is not False and self.kind not in WITHOUT_TEXT
+        return not self.obstacle
