@@ -4,7 +4,7 @@ import re
 
 from django.http import HttpRequest
 
-from trackly.api import json
+from trackly.api import json, request_log
 from trackly.api.errors import ApiError
 
 MAX_BODY_BYTES = 5_000_000
@@ -30,6 +30,7 @@ def read_body(request: HttpRequest) -> bytes:
         body: bytes = stream.read(MAX_BODY_BYTES + 1)
     except Exception as exc:  # whatever the server calls it: chunks that are none, a client that left
         raise _invalid("could not be read to its end") from exc
+    request_log.note(bytes_in=len(body))
     if len(body) > MAX_BODY_BYTES:
         raise _too_large()
     return body
