@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 from django.db import close_old_connections
 
@@ -27,10 +28,16 @@ def _collect_less(**_: Any) -> None:
 @signals.task_prerun.connect
 @signals.task_postrun.connect
 def _hand_back(task: Any, **_: Any) -> None:
-    """Hand the task's connections back to the pool, as Django does with those of a request.
+    """Hand the task's connections back to the pool, as Django does with those of a request; forget its ids.
 
     Celery's own fixup closes the pool before and after each task (https://github.com/celery/celery/issues/10554),
     and to connect anew costs as much as a slice of a hundred contacts; settings turn that off.
     """
     if not task.request.is_eager:
         close_old_connections()
+        structlog.contextvars.clear_contextvars()  # the next task's lines are of another job
+
+
+@signals.setup_logging.connect
+def _leave_logging_alone(**_: Any) -> None:
+    """Celery would set its own level and format: LOG_LEVEL and LOG_FORMAT hold in workers, too."""

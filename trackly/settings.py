@@ -351,7 +351,10 @@ if not WHITENOISE_USE_FINDERS:
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["trackly.accounts.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["trackly.accounts.authentication.AccountMayAct"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "trackly.accounts.authentication.AccountMayAct",
+        "trackly.accounts.authentication.KeyHasScope",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["trackly.api.renderers.MsgspecRenderer"],
     "DEFAULT_PARSER_CLASSES": [],  # bodies are read by trackly.api.body
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "trackly.api.renderers.AlwaysJson",
@@ -439,7 +442,6 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 CELERY_RESULT_EXPIRES = 600
 CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped without a word.
 # What piles up while no worker runs finds that the work was done a moment ago (`every`, trackly.leases).
 CELERY_BEAT_SCHEDULE = {
@@ -455,10 +457,13 @@ CELERY_BEAT_SCHEDULE = {
 _RENDERERS: dict[str, list[Any]] = {
     "json": [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
     "console": [
-        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(
+            colors=False, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+        )
     ],
 }
 _LOG_FORMAT = env.str("LOG_FORMAT", default="console" if DEBUG or TRACKLY_SANDBOX else "json")
+_LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 if _LOG_FORMAT not in _RENDERERS:
     raise ImproperlyConfigured(f"LOG_FORMAT is {_LOG_FORMAT!r}; it must be json or console.")
 _PROCESSORS: list[Any] = [
@@ -467,7 +472,7 @@ _PROCESSORS: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso"),
 ]
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
@@ -482,12 +487,18 @@ LOGGING = {
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": _LOG_LEVEL},
     "loggers": {
         "aiohttp": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},  # it would write two lines for each task
+        "django.request": {"level": "ERROR"},  # what is refused stands in api_request
         "stripe": {"level": "WARNING"},
     },
 }
+if _LOG_FORMAT == "console" and _LOG_LEVEL != "DEBUG":
+    # A person reads along: a line for each request and each job, but not for each slice and message.
+    for _name in ("contacts.bulk.logs.slices", "journeys.messages.gateways.log"):
+        LOGGING["loggers"][_name] = {"level": "WARNING"}
 structlog.configure(
     processors=[*_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
     logger_factory=structlog.stdlib.LoggerFactory(),

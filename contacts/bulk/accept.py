@@ -19,7 +19,7 @@ from contacts.bulk.idempotency import IdempotencyKey
 from contacts.bulk.models import BulkJob, BulkSlice, JobKind, Lane
 from trackly import sql
 from trackly.accounts.models import Account
-from trackly.api import json
+from trackly.api import json, request_log
 from trackly.api.body import read_items
 from trackly.api.errors import ApiError
 
@@ -62,11 +62,11 @@ _INSERT = f"""
 WITH job AS (
     INSERT INTO bulk_bulkjob (
         id, account_id, kind, status, total, processed, success_count, error_count, created_at, sent_at,
-        summary, idempotency_key, request_digest
+        summary, idempotency_key, request_digest, request_id
     )
     VALUES (
         %(id)s, %(account)s, %(kind)s, 'queued', %(total)s, 0, 0, 0, %(now)s,
-        CASE WHEN ({turns.IN_FLIGHT}) < %(limit)s THEN %(now)s END, '', %(key)s, %(digest)s
+        CASE WHEN ({turns.IN_FLIGHT}) < %(limit)s THEN %(now)s END, '', %(key)s, %(digest)s, %(request)s
     )
     RETURNING id, sent_at
 )
@@ -105,6 +105,7 @@ def read_batch(members: dict[str, bytes]) -> Batch:
     413 `too_many_contacts`.
     """
     items = list(enumerate(read_items(members.get("contacts", b""))))
+    request_log.note(contacts=len(items))
     if not items:
         raise ApiError(400, "missing_contacts", "The contacts array was not provided, or is empty.")
     if len(items) > MAX_CONTACTS:
@@ -180,7 +181,7 @@ def accept(
     if batch.asks_for_validation:
         require_billable(account)
     require_room()
-    job = BulkJob(account=account, kind=kind, total=len(batch.items))
+    job = BulkJob(account=account, kind=kind, total=len(batch.items), request_id=request_log.request_id())
     if once is not None:
         job.idempotency_key, job.request_digest = once.key, once.digest
     try:
@@ -240,6 +241,7 @@ def _insert(job: BulkJob, batch: Batch) -> list[int]:
             "now": job.created_at,
             "key": job.idempotency_key,
             "digest": job.request_digest,
+            "request": job.request_id,
             "limit": settings.TRACKLY_JOBS_IN_FLIGHT,
             "sizes": [len(items) for items in slices],
             "payloads": [pack(sorted(items)) for items in slices],

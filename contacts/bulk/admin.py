@@ -25,7 +25,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
     )
     list_filter = ("status", "kind")
     list_select_related = ("account",)
-    search_fields = ("id__exact", "account__name")
+    search_fields = ("id__exact", "account__name", "request_id__exact")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
 

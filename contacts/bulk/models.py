@@ -78,6 +78,14 @@ class BulkJob(models.Model):
     request_digest = models.BinaryField(
         max_length=32, null=True, editable=False, help_text="SHA-256 of the request that bore the key."
     )
+    request_id = models.CharField(
+        max_length=32,
+        blank=True,
+        db_default="",
+        default="",
+        editable=False,
+        help_text="X-Request-Id of the answer that accepted it: its log lines bear it.",
+    )
 
     class Meta:
         indexes = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -11,12 +11,12 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from billing import ledger
-from contacts.bulk import checks, incidents
+from contacts.bulk import checks, incidents, logs
 from contacts.bulk.accept import Item, cut, look_over, new_slice, phone_number_of, unpack
 from contacts.bulk.checks import Findings
 from contacts.bulk.entries import Entry, Outcome, Predecessors, alive, find_lists, read
@@ -44,7 +44,7 @@ WHERE slice.id = %(id)s AND slice.status = 'pending' AND job.id = slice.job_id
             OR (slice.claimed_by = %(by)s AND %(by)s <> ''))
     ))
 RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, slice.error_count AS counted_errors,
-          job.created_at AS accepted_at, job.account_id, account.rejects_voip
+          job.created_at AS accepted_at, job.account_id, job.request_id, account.rejects_voip
 """
 
 # The work takes long because the network does: the slice stays ours.
@@ -114,8 +114,11 @@ class Claim:
     """Not zero: the slice is run again after a retry, and its contacts count as errors until it ends."""
     accepted_at: datetime
     account_id: int
+    request_id: str
+    """Of the request that the job came with."""
     rejects_voip: bool
     started: datetime
+    watch: logs.Stopwatch = field(default_factory=logs.Stopwatch)
 
 
 def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
@@ -152,6 +155,7 @@ def process(slice_id: int, *, by: str = "", at_end: AtEnd = _later) -> list[int]
         for job_id in unsettled.values_list("job_id", flat=True):
             sql.in_transaction(partial(at_end, job_id))
         return []
+    logs.bind(job=taken.job_id, request_id=taken.request_id)
     if taken.attempts >= halved_after() and len(groups := look_over(taken.items).groups) > 1:
         return _halve(taken, groups)  # never the last
     if taken.attempts >= settings.TRACKLY_SLICE_ATTEMPTS:
@@ -203,6 +207,7 @@ def _process(taken: Claim, at_end: AtEnd) -> list[int]:
     entries = [read(index, raw) for index, raw in taken.items]
     predecessors = find_lists(taken.account_id, entries)
     found = checks.known(taken.account_id, taken.rejects_voip, entries)
+    taken.watch.lap("check_ms")
     later: list[Entry] = []
     if taken.lane == Lane.LIVE:
         checks.look_up(
@@ -212,6 +217,7 @@ def _process(taken: Claim, at_end: AtEnd) -> list[int]:
             rejects_voip=taken.rejects_voip,
             keep=lambda: _keep(taken.id),
         )
+        taken.watch.lap("look_up_ms")
     else:
         entries, later = _put_off(entries, found)
     effect = partial(_take_effect, taken, entries, later, found, predecessors=predecessors, at_end=at_end)
@@ -381,5 +387,21 @@ def _finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) 
             "started": taken.started,
             "counted_later": later if taken.counted_errors else 0,
         },
+    )
+    transaction.on_commit(
+        partial(
+            logs.slice_done,
+            taken.watch,
+            job=str(taken.job_id),
+            slice=taken.id,
+            lane=taken.lane,
+            status=status,
+            size=done.size,
+            success=done.success_count,
+            error=done.error_count,
+            put_off=later,
+            attempts=taken.attempts,
+            request_id=taken.request_id,
+        )
     )
     return bool(job["may_end"])

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from contacts.bulk import waiting
+from contacts.bulk import logs, waiting
 from contacts.bulk.checks import PROVIDER_ERROR
 from contacts.bulk.models import BulkJob, BulkSlice, JobStatus, SliceStatus
 from contacts.bulk.process import Report, give_up
@@ -19,7 +19,8 @@ from trackly import sql
 from trackly.api import json
 
 _LOCK = """
-SELECT account_id, cancel_requested_at IS NOT NULL AS is_cancelled, completed_at IS NOT NULL AS has_ended
+SELECT id, account_id, kind, total, request_id, created_at, started_at,
+       cancel_requested_at IS NOT NULL AS is_cancelled, completed_at IS NOT NULL AS has_ended
 FROM bulk_bulkjob WHERE id = %(id)s FOR NO KEY UPDATE
 """
 
@@ -63,9 +64,12 @@ def settle_within(job_id: UUID) -> int | None:
         summary["cancelled_count"], status = left, JobStatus.CANCELLED
     elif SliceStatus.FAILED in statuses:
         status = JobStatus.FAILED
-    ended = {"status": status, "summary": json.dumps(summary), "now": timezone.now()}
-    sql.rows(_END, {"id": job_id, **ended})
+    now = timezone.now()
+    sql.rows(_END, {"id": job_id, "status": status, "summary": json.dumps(summary), "now": now})
     transaction.on_commit(partial(waiting.announce, job_id))
+    transaction.on_commit(
+        partial(logs.job_ended, job, summary, status=status, slice_count=len(slices), now=now)
+    )
     return int(job["account_id"])
 
 

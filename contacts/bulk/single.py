@@ -15,7 +15,7 @@ from contacts.bulk.results import outcomes
 from contacts.bulk.tasks import send
 from contacts.bulk.waiting import wait_for
 from trackly.accounts.models import Account
-from trackly.api import json
+from trackly.api import json, request_log
 from trackly.api.body import read_body, read_object
 from trackly.api.errors import ApiError
 from trackly.api.prefer import wait_of
@@ -50,11 +50,13 @@ def create(account: Account, request: HttpRequest) -> Response:
 
 def _accept(account: Account, body: bytes, once: IdempotencyKey | None) -> BulkJob:
     read_object(body)
+    request_log.note(contacts=1)
     entry = read(0, body)
     find_lists(account.pk, [entry])
     if entry.error is not None:
         raise _refusal(entry.error_entry())
     job, slice_ids = accept(account, look_over([(0, body)]), kind=JobKind.SINGLE, once=once)
+    request_log.note(job=str(job.pk))
     send(job, slice_ids)
     return job
 

@@ -16,7 +16,7 @@ from contacts.bulk.models import BulkJob, JobKind, JobStatus
 from contacts.bulk.results import errors_csv, outcomes, with_numbers
 from contacts.bulk.tasks import send, send_next
 from trackly.accounts.authentication import account_of
-from trackly.api import json
+from trackly.api import json, request_log
 from trackly.api.body import read_body, read_object
 from trackly.api.prefer import wait_of
 from trackly.api.query import boolean, choice, moment, page_of
@@ -33,8 +33,10 @@ class BulkContactsView(ApiView):
         rehearsal = boolean(request._request, "dry_run")
         batch = read_batch(read_object(body, items_of="contacts"))
         if rehearsal:
+            request_log.note(dry_run=True)
             return Response(dry_run(account_of(request), batch))
         job, slice_ids = accept(account_of(request), batch, once=once)
+        request_log.note(job=str(job.pk))
         send(job, slice_ids)
         return accepted_or_summary(job, wait_of(request._request))
 
@@ -59,6 +61,7 @@ class JobsView(ApiView):
 
 def _job(request: Request, job_id: UUID) -> BulkJob:
     """The account's job. Raises Http404 also for another account's."""
+    request_log.note(job=str(job_id))
     job = BulkJob.objects.filter(pk=job_id, account=account_of(request)).first()
     if job is None:
         raise Http404

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from contacts.bulk.models import BulkJob
+from trackly.api import request_log
 from trackly.redis import client
 
 logger = structlog.get_logger(__name__)
@@ -48,14 +49,17 @@ def wait_for(job: BulkJob, seconds: float) -> tuple[BulkJob, bool]:
     It is not granted to more than TRACKLY_MAX_WAITERS at a time. Raises nothing: the job was accepted, and
     whatever happens now, the answer must not be that it was not.
     """
+    request_log.note(waited=False)
     if seconds <= 0:
         return job, True
     if not _places.acquire(blocking=False):
         return job, False
+    began = time.monotonic()
     try:
-        return _wait(job, time.monotonic() + seconds), True
+        return _wait(job, began + seconds), True
     finally:
         _places.release()
+        request_log.note(waited=True, waited_ms=round((time.monotonic() - began) * 1000, 1))
 
 
 def _wait(job: BulkJob, deadline: float) -> BulkJob:

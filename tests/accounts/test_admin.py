@@ -1,11 +1,15 @@
 """The admin: every table has its page, machine-written ones are for looking, a key is shown once."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
+from django.utils import timezone
 
 from billing.models import CachedUse, ClosedMonth
 from contacts.bulk.accept import accept, read_batch
@@ -13,7 +17,7 @@ from contacts.bulk.models import BulkJob, BulkSlice
 from contacts.bulk.process import process
 from contacts.models import Contact, ListContact, ListTally
 from tests.support import LIST, joins, new_account, new_journey
-from trackly.accounts.keys import find_key
+from trackly.accounts.keys import create_key, find_key
 from trackly.accounts.models import ApiKey
 
 pytestmark = pytest.mark.django_db
@@ -58,23 +62,117 @@ def test_what_the_machine_writes_is_for_looking(operator: Client, model: type[Mo
     assert operator.get(f"/admin/{model._meta.app_label}/{model._meta.model_name}/add/").status_code == 403
 
 
+COPY_NOW = "Copy this key now; it won't be shown again: "
+
+
+def shown_key(page: Any) -> str:
+    """The key that the page shows, once."""
+    [message] = [str(m) for m in page.context["messages"] if str(m).startswith(COPY_NOW)]
+    return message.removeprefix(COPY_NOW)
+
+
+def page_of(key: ApiKey, action: str = "change") -> str:
+    return f"/admin/accounts/apikey/{key.pk}/{action}/"
+
+
 def test_a_new_key_is_shown_once_and_works(operator: Client) -> None:
     account, _ = new_account()
-    page = operator.post("/admin/accounts/apikey/add/", {"account": account.pk, "name": "shop"}, follow=True)
-    [message] = [str(m) for m in page.context["messages"] if "never shown again" in str(m)]
-    key = find_key(message.rsplit(" ", 1)[1])
+    form = {
+        "account": account.pk,
+        "name": "shop",
+        "scopes": ["contacts:write", "privacy"],
+        "expires_at_0": "2126-01-31",
+        "expires_at_1": "12:00",
+    }
+    shown = shown_key(operator.post("/admin/accounts/apikey/add/", form, follow=True))
+    key = find_key(shown)
     assert key is not None
-    assert (key.account, key.name) == (account, "shop")
-    again = operator.get(f"/admin/accounts/apikey/{key.pk}/change/")
-    assert message.rsplit(" ", 1)[1] not in again.content.decode()
+    assert (key.account, key.name, key.scopes) == (account, "shop", ["contacts:write", "privacy"])
+    assert str(key.expires_at) == "2126-01-31 12:00:00+00:00"
+    again = operator.get(page_of(key)).content.decode()
+    assert shown not in again
+    assert ">expires 2126-01-31 12:00 UTC<" in "".join(again.split("\n")).replace("  ", "")
 
 
-def test_revoking_a_key_is_an_action(operator: Client) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"scopes": []}, "This field is required."),
+        ({"scopes": ["contacts:delete"]}, "is not one of the available choices"),
+        ({"expires_at_0": "2020-01-31", "expires_at_1": "12:00"}, "This end date has passed."),
+    ],
+)
+def test_a_key_that_could_do_nothing_is_not_made(operator: Client, wrong: dict[str, Any], said: str) -> None:
     account, _ = new_account()
-    key = ApiKey.objects.create(account=account, name="a", digest=b"0" * 32, hint="trk_0000")
-    operator.post("/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [key.pk]})
+    form = {"account": account.pk, "name": "shop", "scopes": ["privacy"], **wrong}
+    page = operator.post("/admin/accounts/apikey/add/", form)
+    assert said in page.content.decode()
+    assert not ApiKey.objects.exists()
+
+
+def test_the_list_of_keys_says_what_state_each_is_in(operator: Client) -> None:
+    account, _ = new_account()
+    now = timezone.now()
+    for name, fields in {
+        "first": {},
+        "second": {"expires_at": now + timedelta(days=1)},
+        "third": {"expires_at": now - timedelta(days=1)},
+        "fourth": {"expires_at": now - timedelta(days=1), "revoked_at": now, "last_used_at": now},
+    }.items():
+        made, _ = create_key(account, name=name, scopes=["privacy"])
+        ApiKey.objects.filter(pk=made.pk).update(**fields)
+    page = operator.get("/admin/accounts/apikey/?o=2").content.decode()
+    rows = {row.split("</a>")[0].rsplit(">", 1)[1].strip(): row for row in page.split("<tr")[2:]}
+    states = [
+        word for row in rows.values() for word in ("active", "expires 2", "expired", "revoked") if word in row
+    ]
+    assert states == ["active", "revoked", "expires 2", "expired"]  # first, fourth, second, third
+
+
+def test_rotating_a_key_makes_a_successor_that_works_beside_it(operator: Client) -> None:
+    account, _ = new_account()
+    old, old_key = create_key(account, name="shop", scopes=["privacy"])
+    form = operator.get(page_of(old, "rotate")).content.decode()
+    assert 'value="24"' in form
+    assert not old.successors.exists()
+    new_key = shown_key(operator.post(page_of(old, "rotate"), {"overlap_hours": 2}, follow=True))
+    found = find_key(new_key)
+    assert found is not None
+    assert (found.replaces, found.scopes, found.name) == (old, ["privacy"], "shop")
+    old.refresh_from_db()
+    assert old.expires_at is not None
+    assert timedelta(hours=1.9) < old.expires_at - timezone.now() < timedelta(hours=2)
+    assert find_key(old_key) == old
+    again = operator.post(page_of(old, "rotate"), {"overlap_hours": 2}, follow=True)
+    assert f"already has a successor: {found.hint}" in again.content.decode()
+    assert ApiKey.objects.count() == 2
+    assert f"{found.hint}… (shop)" in operator.get(page_of(old)).content.decode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"overlap_hours": -1}, {"overlap_hours": 24, "expires_at": "2020-01-31T12:00"}, {"overlap_hours": ""}],
+)
+def test_a_rotation_that_can_not_be_meant_is_refused(operator: Client, wrong: dict[str, Any]) -> None:
+    old, _ = create_key(new_account()[0], name="shop")
+    assert operator.post(page_of(old, "rotate"), wrong).status_code == 200
+    old.refresh_from_db()
+    assert (old.expires_at, ApiKey.objects.count()) == (None, 1)
+
+
+def test_revoking_a_key_asks_first(operator: Client) -> None:
+    key, given = create_key(new_account()[0], name="shop")
+    asked = operator.get(page_of(key, "revoke")).content.decode()
+    assert "It was never used." in asked
+    assert find_key(given) == key
+    operator.post(page_of(key, "revoke"))
+    assert find_key(given) is None
     key.refresh_from_db()
-    assert key.revoked_at is not None
+    first = key.revoked_at
+    operator.post(page_of(key, "revoke"))
+    key.refresh_from_db()
+    assert key.revoked_at == first
+    assert 'name="scopes"' not in operator.get(page_of(key)).content.decode()
 
 
 def test_the_admin_is_for_who_logs_in(client: Client) -> None:

@@ -81,6 +81,17 @@ ACTIONS = [
 ]
 
 
+@pytest.mark.parametrize("name", ["rotate", "revoke"])
+def test_keys_are_rotated_and_revoked_only_with_the_permission(client: Client, name: str) -> None:
+    key, _ = create_key(new_account()[0], name="theirs")
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_apikey"))
+    client.force_login(viewer)
+    url = f"/admin/accounts/apikey/{key.pk}/{name}/"
+    assert client.get(url).status_code == client.post(url, {"overlap_hours": 1}).status_code == 403
+    assert list(ApiKey.objects.values_list("expires_at", "revoked_at")) == [(None, None)]
+
+
 @pytest.mark.parametrize(("app", "model", "permission", "name"), ACTIONS)
 def test_actions_that_are_links_ask_first_and_want_a_permission(
     client: Client, app: str, model: str, permission: str, name: str
@@ -110,10 +121,22 @@ def test_what_people_do_is_written_down(client: Client) -> None:
     client.force_login(User.objects.create_superuser("operator"))
     client.post(f"/admin/billing/billingconfig/{config.pk}/suspend/")
     client.post(f"/admin/billing/billingconfig/{config.pk}/resume/")
-    client.post("/admin/accounts/apikey/", {"action": "revoke", "_selected_action": key.pk})
+    client.post(f"/admin/accounts/apikey/{key.pk}/rotate/", {"overlap_hours": 1})
+    client.post(f"/admin/accounts/apikey/{key.pk}/revoke/")
     client.post("/admin/lookups/lookup/", {"action": "ask_again_now", "_selected_action": asked.pk})
     done = [(entry.user.username, entry.get_change_message()) for entry in LogEntry.objects.order_by("pk")]
-    assert done == [("operator", did) for did in ("Suspended.", "Resumed.", "Revoked.", "Asked again.")]
+    [made] = key.successors.all()
+    assert done == [
+        ("operator", did)
+        for did in (
+            *(
+                "Suspended.",
+                "Resumed.",
+                f"Rotated; the successor is {made.hint}….",
+            ),
+            *(f"Created as the successor of {key.hint}….", "Revoked.", "Asked again."),
+        )
+    ]
     assert client.get("/admin/admin/logentry/").status_code == 200
     assert client.get("/admin/admin/logentry/add/").status_code == 403
 
@@ -124,8 +147,9 @@ def test_every_use_of_a_key_is_written_down_and_the_key_is_not(client: Client) -
     with capture_logs() as logs:
         client.get("/api/v2/contacts/+14155550123", headers={"X-Api-Key": key})
         client.get("/api/v2/lists", headers={"X-Api-Key": "trk_" + 32 * "0"})
-    [used] = [line for line in logs if line["event"] == "api_request"]
+    used, refused = (line for line in logs if line["event"] == "api_request")
     assert (used["account"], used["key"], used["status"]) == (account.pk, row.hint, 404)
+    assert ("account" in refused, refused["key"], refused["status"]) == (False, "trk_0000", 401)
     assert key not in json.dumps(logs, default=str)
 
 

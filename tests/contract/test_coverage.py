@@ -415,8 +415,19 @@ TABLE: list[tuple[str, ...]] = [
         LISTS + "test_a_long_list_is_exported_whole_and_in_order",
         "contacts/test_export.py::test_no_connection_is_held_while_the_client_reads",
     ),
-    ("Keys have scopes: `contacts:write`, `con", LATER + "reading"),
-    ("A key may have an end date, and a succes", LATER + "reading"),
+    (
+        "Keys have scopes: `contacts:write`, `con",
+        "contract/test_keys.py::test_a_key_does_what_its_scopes_allow",
+        "accounts/test_scopes.py::test_every_endpoint_declares_the_scope_of_every_method",
+        "accounts/test_scopes.py::test_a_key_needs_the_scope_of_the_request_and_no_other",
+        "accounts/test_scopes.py::test_a_key_has_all_scopes_unless_it_is_given_fewer",
+    ),
+    (
+        "A key may have an end date, and a succes",
+        "contract/test_keys.py::test_a_successor_works_beside_the_key_until_that_ends",
+        "accounts/test_keys.py::test_a_key_ends_at_its_end_date",
+        "accounts/test_keys.py::test_a_successor_works_beside_the_key_until_that_ends",
+    ),
     # People and commands
     ("a user of an account (role `owner`, `mar", LATER + "people and commands"),
     ("`trackly import FILE [--list +1…] [--map", LATER + "people and commands"),

@@ -127,7 +127,8 @@ def archive(stack: RunningStack) -> Api:
     ],
 )
 def test_jobs_are_filtered(archive: Api, query: dict[str, str], total: int) -> None:
-    pages, page = [], 1
+    pages: list[dict[str, Any]] = []
+    page = 1
     while not pages or pages[-1]["jobs"]:
         pages.append(archive.get("/jobs", params={**query, "per_page": 7, "page": page}).json())
         page += 1

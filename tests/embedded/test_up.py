@@ -22,7 +22,7 @@ class Up:
     def __init__(self, home: Path, port: int) -> None:
         self.home, self.base = home, f"http://127.0.0.1:{port}"
         environment = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
-        environment |= {"TRACKLY_HOME": str(home), "PORT": str(port)}
+        environment |= {"TRACKLY_HOME": str(home), "PORT": str(port), "LOG_LEVEL": "INFO"}
         environment.pop("DJANGO_SETTINGS_MODULE", None)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "trackly.embedded", "up"],
@@ -99,7 +99,8 @@ def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(
         assert "was left running by a stack that was killed; ended it" in second.said
         assert "shown once" not in second.said
         assert not any(child.is_running() for child in first.family)
-        repeated = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"]).json()
+        repeating = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"])
+        repeated = repeating.json()
         assert (repeated["success_count"], repeated["contacts_created"]) == (2, 0)
 
         restarted = second.restart()
@@ -111,6 +112,11 @@ def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(
         second.family = second.children()
 
     assert second.end(signal.SIGTERM) == 0
+    of_request = [line for line in second.said.splitlines() if repeating.headers["X-Request-Id"] in line]
+    # The supervisor's prefix, time and level come before the event.
+    assert {line.split("]", 1)[1].split()[0] for line in of_request} == {"api_request", "job_ended"}
+    assert "slice_done" not in second.said
+    assert "celery.worker" not in second.said
     psutil.wait_procs(second.family, timeout=30)
     assert not any(child.is_running() for child in second.family)
     assert not (second.home / "stack.env").exists()

@@ -4,7 +4,7 @@ import re
 
 from django.http import HttpRequest
 
-from trackly.api import json
+from trackly.api import json, request_log
 from trackly.api.errors import ApiError
 
 MAX_BODY_BYTES = 5_000_000
@@ -26,6 +26,7 @@ def read_body(request: HttpRequest) -> bytes:
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
     body: bytes = request.read(MAX_BODY_BYTES + 1)
+    request_log.note(bytes_in=len(body))
     if len(body) > MAX_BODY_BYTES:
         raise _too_large()
     return body

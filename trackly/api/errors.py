@@ -10,7 +10,7 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from trackly.api import json
+from trackly.api import json, request_log
 
 logger = structlog.get_logger(__name__)
 
@@ -60,6 +60,8 @@ def invalid_parameter(name: str, message: str) -> ApiError:
 
 
 def envelope(error: ApiError) -> dict[str, Any]:
+    """The body of the error's answer; the request's log line bears its code."""
+    request_log.note(code=error.code)
     return {"error": error.message, "code": error.code, **error.more}
 
 

@@ -23,9 +23,9 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 _MEANINGS = {
     400: "`invalid_json`, `missing_contacts`, `invalid_parameter`, or the code of a single contact.",
-    401: "`unauthorized`: the X-Api-Key header is missing, malformed, unknown or revoked.",
+    401: "`unauthorized`: the X-Api-Key header is missing, malformed, unknown, revoked or past its end date.",
     402: "`no_billing_config`, `no_payment_method`, `payment_failed`, `suspended`: it may not be billed.",
-    403: "`account_suspended`",
+    403: "`account_suspended`, `forbidden`: the key lacks the scope that `scope` names.",
     404: "`not_found`, also for another account's object; `list_not_found`",
     405: "`method_not_allowed`",
     409: "`not_retryable`, `not_cancellable`: the job is not in a state for that. `list_exists`.",
@@ -91,6 +91,7 @@ ERROR_SCHEMAS: dict[str, Schema] = {
             "code": {"type": "string", "pattern": "^[a-z_]+$", "description": "A word for a program."},
             "field": {"type": "string", "description": "The parameter or field that is meant."},
             "reason": ref("NotSendableReason"),
+            "scope": {"type": "string", "description": "Of `forbidden`: the scope that the key lacks."},
             "validation": ref("Validation"),
         },
         "description": "More keys may be added.",
@@ -122,8 +123,13 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "type": "apiKey",
             "in": "header",
             "name": "X-Api-Key",
-            "description": "`trk_` and 32 letters or digits.",
+            "description": "`trk_` and 32 letters or digits. A key has scopes, and may have an end date.",
         }
+
+    def get_security_requirement(self, auto_schema: Any) -> Schema:
+        """With the scope that the key needs (OpenAPI 3.1 allows such names for any scheme)."""
+        needed = auto_schema.view.scopes.get(auto_schema.method)
+        return {self.name: [needed.value] if needed else []}
 
 
 def complete(result: Schema, **_: Any) -> Schema:
@@ -133,9 +139,18 @@ def complete(result: Schema, **_: Any) -> Schema:
     result["components"]["schemas"] = dict(sorted({**ERROR_SCHEMAS, **SCHEMAS}.items()))
     for operations in result["paths"].values():
         for operation in operations.values():
+            _name_scope(operation)
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
     return result
+
+
+def _name_scope(operation: Schema) -> None:
+    """Say in the text, too, which scope the key needs: pages show no security requirements' names."""
+    for requirement in operation.get("security", ()):
+        for scope in requirement.get(ApiKeyScheme.name, ()):
+            needs = f"Needs a key with the scope `{scope}`."
+            operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
 
 
 @cache

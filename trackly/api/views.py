@@ -1,27 +1,29 @@
 """What every view of the API does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from trackly.accounts.models import ApiKey
+from trackly.accounts.scopes import Scope
 from trackly.accounts.throttling import AccountThrottle, tell
 from trackly.api.body import read_body
 from trackly.api.errors import ApiError
 from trackly.api.query import check_names
-
-logger = structlog.get_logger(__name__)
 
 
 class ApiView(APIView):
     """A view below /api/v2: it counts against the account's rate limit, and its answer tells what is left."""
 
     throttle_classes = [AccountThrottle]
+    http_method_names = [name for name in APIView.http_method_names if name != "options"]
+    scopes: Mapping[str, Scope] = {}
+    """The scope that a key needs, by method. Declared with the path: `as_view(scopes={"GET": …})`; HEAD needs
+    what GET needs. A method that is left out is refused to every key.
+    """
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -32,7 +34,6 @@ class ApiView(APIView):
     ) -> Response:
         finished = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
         tell(request, finished)
-        _note(request, finished)
         return finished
 
 
@@ -49,16 +50,3 @@ def _check_parameters(request: HttpRequest, handler: Callable[..., Any] | None) 
         if getattr(handler, "reads_body", False):
             read_body(request)  # what is wrong with the body's type (415) or size (413) comes first
         raise
-
-
-def _note(request: Request, response: HttpResponseBase) -> None:
-    """The audit trail of keys: who asked for what, and what came of it. Paths may hold a number: masked."""
-    if isinstance(key := getattr(request, "_auth", None), ApiKey):
-        logger.info(
-            "api_request",
-            account=key.account_id,
-            key=key.hint,
-            method=request.method,
-            path=request.path,
-            status=response.status_code,
-        )

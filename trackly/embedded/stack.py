@@ -114,7 +114,7 @@ class Stack:
         """SIGTERM lets it finish what it is at; SIGQUIT, later, has it hand its messages back."""
         self._nodes += 1
         node = f"{node}{self._nodes}@{socket.gethostname()}"  # a name of its own, beside its predecessor's
-        quiet = ("--without-gossip", "--without-mingle", "-l", "WARNING")
+        quiet = ("--without-gossip", "--without-mingle")
 
         def is_heard_of(_: int) -> bool:
             with redis.Redis.from_url(self.environment["REDIS_URL"], socket_timeout=3) as known:
@@ -125,7 +125,7 @@ class Stack:
 
     def _beat(self) -> Service:
         schedule = str(self.home.path / "beat-schedule")
-        return self._service("beat", [*_CELERY, "beat", "-l", "WARNING", "-s", schedule, "--pidfile="])
+        return self._service("beat", [*_CELERY, "beat", "-s", schedule, "--pidfile="])
 
     def _web(self, listener: socket.socket) -> Service:
         """The socket is ours: connections wait in it while there is no web server, or take the next one."""
