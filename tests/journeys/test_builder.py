@@ -16,6 +16,7 @@ from tests.support import joins, new_account, new_journey
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 7, 1, 16, tzinfo=UTC)
 HELLO = {"kind": "message", "id": "s1", "text": "Hi {{first_name|there}}"}
+VIP = {"kind": "field", "name": "vip", "operator": "exists", "values": []}
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def page(journey: Journey, name: str = "change") -> str:
     return f"/admin/journeys/journey/{journey.pk}/{name}/"
 
 
-def save(client: Client, journey: Journey, **changed: Any) -> list[str]:
-    """Save the page with these fields changed; what it complains of."""
+def sent(journey: Journey, **changed: Any) -> dict[str, Any]:
+    """What the page sends, with these fields changed."""
     given = {
         "name": journey.name,
         "status": journey.status,
@@ -43,10 +44,14 @@ def save(client: Client, journey: Journey, **changed: Any) -> list[str]:
         "seen": Journey.objects.get(pk=journey.pk).revision,
         **changed,
     }
-    sent = {
+    return {
         name: json.dumps(value) if name in ("trigger", "steps") else value for name, value in given.items()
     }
-    answer = client.post(page(journey), sent)
+
+
+def save(client: Client, journey: Journey, **changed: Any) -> list[str]:
+    """Save the page with these fields changed; what it complains of."""
+    answer = client.post(page(journey), sent(journey, **changed))
     if answer.status_code == 302:
         return []
     errors: dict[str, list[str]] = answer.context["adminform"].form.errors
@@ -81,39 +86,63 @@ def test_saving_what_there_is_makes_no_version(operator: Client) -> None:
     assert (journey.name, journey.versions.count()) == ("Another name", 1)
 
 
+WAIT = {"kind": "wait", "id": "a", "amount": 1, "unit": "days"}
+DAYS = "Step 1, Wait: enter a whole number of days from 1 to 30."
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"steps": "no list"}, "The steps are no list."),
-        ({"steps": [{"kind": "message", "id": "s1"}]}, "Step 1: Object missing required field `text`."),
+        ({"steps": "no list"}, "Remove all steps and add them again: they can't be read."),
         (
-            {"steps": [{"kind": "wait", "id": "a", "amount": "x", "unit": "days"}]},
-            "Step 1, amount: Expected `int`",
+            {"steps": [{"kind": "message", "id": "s1"}]},
+            "Step 1, Send a message: enter the text of the message.",
+        ),
+        ({"steps": [{**WAIT, "amount": "x"}]}, DAYS),
+        ({"steps": [{**WAIT, "amount": 0}]}, DAYS),
+        ({"steps": [{**WAIT, "amount": 31}]}, DAYS),
+        (
+            {"steps": [HELLO, {**WAIT, "amount": 2.5, "unit": "hours"}]},
+            "Step 2, Wait: enter a whole number of hours from 1 to 720.",
         ),
         (
-            {"steps": [{"kind": "wait", "id": "a", "amount": 0, "unit": "days"}]},
-            "Step 1, amount: Expected `int` >= 1",
+            {"steps": [{"kind": "magic", "id": "a"}, HELLO, {**WAIT, "amount": None}]},
+            "Step 3, Wait: enter a whole number of days from 1 to 30.",
         ),
-        ({"steps": [{"kind": "magic", "id": "a"}]}, "Step 1, kind: Invalid value 'magic'"),
-        ({"steps": [7]}, "Step 1: Expected `object`"),
-        ({"steps": [HELLO, {**HELLO, "text": ""}]}, "Two steps have the same id."),
-        ({"steps": [{**HELLO, "text": "{{"}]}, "Step 1: The message has a macro that can't be read"),
         (
-            {"steps": [{**HELLO, "next": "s1"}]},
-            "Step 1: It would be reached again without a wait of an hour in between.",
+            {"steps": [{"kind": "magic", "id": "a"}]},
+            "Step 1, Unknown step: remove this step and add it again: it can't be read.",
+        ),
+        ({"steps": [7]}, "Step 1, Unknown step: remove this step and add it again: it can't be read."),
+        (
+            {"steps": [HELLO, {**HELLO, "text": ""}]},
+            "Step 2, Send a message: remove this step and add it again: it has the id of step 1.",
+        ),
+        ({"steps": [{**HELLO, "text": "{{"}]}, 'Step 1, Send a message: correct the merge tag at "{{"'),
+        ({"steps": [{**HELLO, "next": "s1"}]}, "Step 1, Send a message: add a wait of at least 1 hour"),
+        (
+            {"steps": [HELLO] * 101},
+            "Remove steps: the journey has 101, and 100 are allowed.",
         ),
         (
             {"trigger": {"kind": "all", "of": [{"kind": "list", "operator": "on", "lists": [0]}]}},
-            "does not have",
+            "Trigger: choose another list: a chosen one is not a list of this account.",
         ),
         (
             {"trigger": {"kind": "all", "of": [{"kind": "happened", "event": "sent"}]}},
-            "Before the enrollment",
+            "Trigger: check a field or a list: before the enrollment nothing has happened.",
         ),
-        ({"trigger": {"kind": "field"}}, "The trigger, kind: Invalid value 'field'"),
-        ({"trigger": [1]}, "The trigger: Expected `object`"),
-        ({"status": "active", "steps": []}, "An active journey needs a step."),
-        ({"status": "active", "steps": [HELLO], "trigger": None}, "An active journey needs a condition"),
+        ({"trigger": {"kind": "field"}}, 'Trigger: choose "Match all" or "Match any" for the trigger.'),
+        ({"trigger": [1]}, 'Trigger: choose "Match all" or "Match any" for the trigger.'),
+        (
+            {"trigger": {"kind": "all", "of": [VIP, {"kind": "any", "of": [VIP, {**VIP, "name": ""}]}]}},
+            'Trigger: row 3: enter a "Field name" of 1 to 200 characters.',
+        ),
+        ({"status": "active", "steps": []}, "Add a step before you activate the journey."),
+        (
+            {"status": "active", "steps": [HELLO], "trigger": None},
+            "Add a condition to the trigger before you activate the journey.",
+        ),
         ({"name": ""}, "This field is required."),
     ],
 )
@@ -133,8 +162,24 @@ def test_two_who_edit_at_once_do_not_undo_each_other(operator: Client) -> None:
     assert save(operator, journey, steps=[HELLO], status="paused") == []
     for mine in ({"name": "mine"}, {"steps": [{**HELLO, "text": "mine"}]}):  # of a page that is older
         [stale] = save(operator, journey, **mine, seen=seen)
-        assert stale.startswith("Somebody has saved this journey meanwhile.")
+        assert stale.startswith("operator saved this journey at ")
     assert Journey.objects.get().status == "paused"
+
+
+def test_who_saves_an_older_page_keeps_the_work_and_may_replace_the_other(operator: Client) -> None:
+    journey = draft()
+    seen = Journey.objects.get().revision
+    assert save(operator, journey, steps=[HELLO]) == []
+    mine = {"steps": [{**HELLO, "text": "mine"}], "seen": seen}
+    assert save(operator, journey, **mine, replaces=str(seen)) != []  # what was confirmed is another revision
+    answer = operator.post(page(journey), sent(journey, **mine))
+    shown = answer.content.decode()
+    assert "mine" in shown
+    assert f'type="checkbox" name="replaces" value="{seen + 1}"' in shown
+    assert save(operator, journey, **mine, replaces=str(seen + 1)) == []
+    journey.refresh_from_db()
+    assert journey.version is not None
+    assert journey.version.steps == mine["steps"]
 
 
 def test_a_journey_can_be_paused_whatever_has_become_of_its_lists(operator: Client) -> None:
@@ -165,12 +210,11 @@ def test_drafts_and_accounts_can_be_deleted(operator: Client) -> None:
 def test_a_trial_asks_whether_the_list_begins_the_journey(operator: Client) -> None:
     account, first = new_account()
     second = SendingList.objects.create(account=account, phone_number="+18005550002")
-    vip = {"kind": "field", "name": "vip", "operator": "exists", "values": []}
-    journey = new_journey(account, {"kind": "any", "of": [*joins(first)["of"], vip]}, status="draft")
+    journey = new_journey(account, {"kind": "any", "of": [*joins(first)["of"], VIP]}, status="draft")
     for joined, greeted in ((first, True), (second, False)):
         contact = {"trial-joins": joined.pk, "trial-fields_given": "vip = yes"}
         answer = ask(operator, journey, "trial", steps=[HELLO], trigger=journey.trigger, contact=contact)
-        assert ("The trigger greets this contact." in answer.content.decode()) is greeted
+        assert ("The trigger matches this contact." in answer.content.decode()) is greeted
 
 
 def test_a_trial_knows_what_was_sent_after_a_field_was_set(operator: Client) -> None:
@@ -188,12 +232,29 @@ def test_a_trial_knows_what_was_sent_after_a_field_was_set(operator: Client) -> 
 
 
 @pytest.mark.parametrize(
-    "document", ["[" * 100_000, '{"contact": {"a": "\\ud800"}}', "[]", '{"contact": {"a": "\\u0000"}}']
+    ("document", "said"),
+    [
+        ("[" * 100_000, "Remove the innermost group: groups may be nested 5 levels deep."),
+        ('{"steps": ' + "[" * 200 + "]" * 200 + "}", "Remove the innermost group"),
+        ("[]", "The draft is not a JSON object."),
+        ("{", "The draft is not valid JSON."),
+        ('{"steps": NaN}', "The draft is not valid JSON."),
+        ('{"a": "' + "x" * 1_000_000 + '"}', "it takes 1,000,009 bytes, and 1,000,000 are allowed."),
+        ('{"a": "' + "x" * 3_000_000 + '"}', "1,000,000 bytes are allowed."),
+    ],
 )
-def test_helpers_refuse_what_is_no_draft(operator: Client, document: str) -> None:
+def test_helpers_refuse_what_is_no_draft_and_say_why(operator: Client, document: str, said: str) -> None:
     for name in ("preview", "trial"):
         answer = operator.post(page(draft(), name), document, content_type="application/json")
         assert answer.status_code == 400
+        assert said in answer.json()["error"]
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "\x00"])
+def test_a_trial_refuses_a_contact_that_can_not_be_stored(operator: Client, bad: str) -> None:
+    answer = ask(operator, draft(), "trial", contact={"a": bad})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "Remove the character that can't be stored from the test contact."
 
 
 @pytest.mark.parametrize("start", ["9999-12-31 23:59", "0001-01-01 00:00"])
@@ -222,8 +283,9 @@ def test_the_preview_draws_the_draft_and_names_its_problems(operator: Client) ->
     assert "&lt;b&gt;&amp;" in answer["flow"]
     assert answer["flow"].count('<g class="jb-box') == 4
     assert 'jb-box jb-wait jb-wrong"' in answer["flow"]
-    assert answer["problems"] == [{"message": "A wait is at most 30 days long.", "step": "s2"}]
-    assert answer["sizes"] == {"s1": "GSM-7, 1 segment"}
+    days = "Enter a whole number of days from 1 to 30."
+    assert answer["problems"] == [{"message": days, "place": 2, "path": "amount"}]
+    assert answer["sizes"] == {"1": "GSM-7, 1 segment"}
 
 
 def joins_test(journey: Journey) -> Any:
@@ -245,12 +307,12 @@ def test_a_trial_says_what_would_happen_and_writes_nothing(operator: Client) -> 
     }
     answer = ask(operator, journey, "trial", steps=steps, trigger=journey.trigger, contact=contact)
     shown = answer.content.decode()
-    assert "The trigger greets this contact." in shown
+    assert "The trigger matches this contact." in shown
     assert "America/Phoenix" in shown
     assert "held until 08:00: quiet hours" in shown
     assert "Hi &lt;i&gt;Jane&lt;/i&gt;" in shown
     assert "Mon 9 Mar 2026, 08:00" in shown
-    assert "The journey is over: unsubscribed." in shown
+    assert "The journey ends: unsubscribed." in shown
     assert not Enrollment.objects.exists()
     assert not OutboundMessage.objects.exists()
 
@@ -258,8 +320,8 @@ def test_a_trial_says_what_would_happen_and_writes_nothing(operator: Client) -> 
 @pytest.mark.parametrize(
     ("contact", "said"),
     [
-        ({"trial-phone_number": "123"}, "no valid number"),
-        ({"trial-fields_given": "nonsense"}, "is not: name = value"),
+        ({"trial-phone_number": "123"}, "Enter a valid phone number with its country code"),
+        ({"trial-fields_given": "nonsense"}, "Write “nonsense” as name = value."),
         ({"trial-start": "soon"}, "Enter a valid date/time."),
         ({"trial-joins": "0"}, "Select a valid choice"),
         ({"trial-time_zone": "Mars"}, "Select a valid choice"),
@@ -334,9 +396,10 @@ def test_the_funnel_counts_who_came_how_far(operator: Client) -> None:
 def test_what_the_database_can_not_hold_is_refused(operator: Client, bad: str) -> None:
     journey = draft()
     steps = [{"kind": "set_field", "id": "a", "name": "n", "value": bad}]
-    assert save(operator, journey, steps=steps) == ["There is a character in it that can't be stored."]
+    again = 'Step 1, Set a field: enter "Value" again: it has a character that can\'t be stored.'
+    assert save(operator, journey, steps=steps) == [again]
     asks = {"kind": "field", "name": "n", "operator": "eq", "values": [bad]}
     said = save(operator, journey, trigger={"kind": "all", "of": [asks]})
-    assert said == ["There is a character in it that can't be stored."]
+    assert said == ['Trigger: enter "Value" again: it has a character that can\'t be stored.']
     fine = [{"kind": "set_field", "id": "a", "name": "n", "value": "a backslash: \\u0000"}]
     assert save(operator, journey, steps=fine) == []
