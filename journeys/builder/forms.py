@@ -88,10 +88,6 @@ class ConfirmationField(forms.CharField):
     def __init__(self) -> None:
         super().__init__(required=False, widget=forms.HiddenInput)
 
-    def ask(self, what: str, label: str, help_text: str) -> None:
-        """Show the box."""
-        self.widget, self.label, self.help_text = ConfirmationWidget(what), label, help_text
-
 
 class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at run time
     """A journey that exists: its account is known, and with it the lists that it can name."""
@@ -203,9 +199,9 @@ class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptabl
         return f"{last.user} saved this journey at {last.action_time:%H:%M} UTC, after you opened it."
 
     def _ask(self, field: str, what: str, label: str, help_text: str) -> None:
-        asked = self.fields[field]
-        assert isinstance(asked, ConfirmationField)  # noqa: S101 - it stands above
-        asked.ask(what, label, help_text)
+        """Show the box of a ConfirmationField."""
+        self.fields[field].widget = ConfirmationWidget(what)
+        self[field].label, self[field].help_text = label, help_text
 
 
 class TrialForm(forms.Form):

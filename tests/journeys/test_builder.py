@@ -1,17 +1,21 @@
 """The journey page of the admin: what it takes, what it refuses, and what it shows."""
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 
 from contacts.models import SendingList
 from journeys.models import Enrollment, Journey, OutboundMessage
 from tests.journeys.support import enrolled, member, tick
 from tests.support import joins, new_account, new_journey
+from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 7, 1, 16, tzinfo=UTC)
@@ -176,6 +180,7 @@ def test_who_saves_an_older_page_keeps_the_work_and_may_replace_the_other(operat
     shown = answer.content.decode()
     assert "mine" in shown
     assert f'type="checkbox" name="replaces" value="{seen + 1}"' in shown
+    assert "Replace the saved journey" in shown
     assert save(operator, journey, **mine, replaces=str(seen + 1)) == []
     journey.refresh_from_db()
     assert journey.version is not None
@@ -403,3 +408,260 @@ def test_what_the_database_can_not_hold_is_refused(operator: Client, bad: str) -
     assert said == ['Trigger: enter "Value" again: it has a character that can\'t be stored.']
     fine = [{"kind": "set_field", "id": "a", "name": "n", "value": "a backslash: \\u0000"}]
     assert save(operator, journey, steps=fine) == []
+
+
+def tagged(text: str) -> list[dict[str, Any]]:
+    return [{**HELLO, "text": text}]
+
+
+def with_contacts(journey: Journey, *names: str) -> Journey:
+    member(journey.account.sending_lists.get(), NOON, **dict.fromkeys(names, "x"))
+    return journey
+
+
+MISTYPED = (
+    "Step 1, Send a message: {{firstname}} is on none of your latest contacts; did you mean {{first_name}}?"
+)
+
+
+def test_a_mistyped_tag_goes_live_only_when_that_is_confirmed(operator: Client) -> None:
+    journey = with_contacts(draft(), "first_name")
+    steps = tagged("Hi {{firstname}}")
+    assert save(operator, journey, steps=steps) == []  # a draft may have it
+    journey.refresh_from_db()
+    told, how = save(operator, journey, status="active")
+    assert told == MISTYPED
+    assert how.startswith("Correct it, add a fallback such as {{name|there}}, or confirm below")
+    answer = operator.post(page(journey), sent(journey, status="active"))
+    box = re.search(r'type="checkbox" name="empty_tags" value="([0-9a-f]{64})"', answer.content.decode())
+    assert box
+    assert "These may stay empty in messages: {{firstname}}" in answer.content.decode()
+    another = tagged("Hi {{firstname}} {{plna}}")
+    assert len(save(operator, journey, steps=another, status="active", empty_tags=box[1])) == 3
+    assert save(operator, journey, status="active", empty_tags=box[1]) == []
+    journey.refresh_from_db()
+    assert journey.status == "active"
+    # What is live already is not asked about again; what comes to it is.
+    assert save(operator, journey, steps=tagged("Hello {{firstname}}")) == []
+    journey.refresh_from_db()
+    [other, _] = save(operator, journey, steps=tagged("Hello {{firstname}} {{plna}}"))
+    assert "{{plna}}" in other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi {{first_name}}",
+        "Hi {{ first_name }}, {{list_name}} {{brand_name}} {{phone_number}} {{list_number}}",
+        "Hi {{firstname|there}}",
+        "Hi {{firstname|}}",
+        "Hi {{stage}}",
+        "{{{{firstname}}",
+    ],
+)
+def test_what_is_known_or_has_a_fallback_goes_live_at_once(operator: Client, text: str) -> None:
+    journey = with_contacts(draft(), "first_name")
+    steps = [*tagged(text), {"kind": "set_field", "id": "s2", "name": "stage", "value": "x"}]
+    assert save(operator, journey, steps=steps, status="active") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{first_name}}", []),
+        ("{{firstname}}", ["{{firstname}} is on none of your latest contacts; did you mean {{first_name}}?"]),
+        (
+            "{{First Name}}",
+            ["{{First Name}} is on none of your latest contacts; did you mean {{first_name}}?"],
+        ),
+        (
+            "{{fist_name|you}}",
+            ["{{fist_name}} is on none of your latest contacts; did you mean {{first_name}}?"],
+        ),
+        (
+            "{{zzz|you}}",
+            ["{{zzz}} is on none of your latest contacts, so its fallback is always sent. Check the name."],
+        ),
+        (
+            "{{zzz|you}} {{zzz}}",
+            ["{{zzz}} is on none of your latest contacts. Check the name, or add a fallback: {{zzz|there}}."],
+        ),
+    ],
+)
+def test_the_preview_warns_of_names_that_no_contact_has(operator: Client, text: str, said: list[str]) -> None:
+    journey = with_contacts(draft(), "first_name", "plan")
+    answer = ask(operator, journey, "preview", steps=tagged(text), trigger=None).json()
+    assert [warning["message"] for warning in answer["warnings"]] == said
+    assert answer["problems"] == []
+
+
+def test_another_account_s_names_are_not_known(operator: Client) -> None:
+    other = Account.objects.create(name="Other")
+    theirs = SendingList.objects.create(account=other, phone_number="+18005550009")
+    member(theirs, NOON, secret_name="x")
+    journey = draft()
+    answer = ask(operator, journey, "preview", steps=tagged("{{secret_nam}}"), trigger=None).json()
+    assert "secret_name}}?" not in answer["warnings"][0]["message"]
+
+
+def test_a_draft_s_id_comes_back_once_it_is_saved(operator: Client) -> None:
+    journey = draft()
+    answer = operator.post(page(journey), sent(journey, draft="a1b2"))
+    assert answer.cookies["journey_saved"].value == "a1b2"
+    for strange in ("", "a b", "x" * 41, "a;b"):
+        saved = operator.post(page(journey), sent(journey, draft=strange))
+        assert (saved.status_code, "journey_saved" in saved.cookies) == (302, False)
+    refused = operator.post(page(journey), sent(journey, draft="a1b2", steps="none"))
+    assert "journey_saved" not in refused.cookies
+
+
+# --- What a hostile or clumsy person sends ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("[" * 100_000, "groups may be nested 5 levels deep"),
+        ('[{"a":' * 200 + "1" + "}]" * 200, "groups may be nested 5 levels deep"),
+        ("9" * 5_000, "be read."),
+        ("NaN", "The draft is not valid JSON."),
+        ("1e999", "be read."),
+        ("{", "The draft is not valid JSON."),
+        ('"' + "x" * 1_000_000 + '"', "it takes 1,000,002 bytes, and 1,000,000 are allowed."),
+        (json.dumps([{**HELLO, "\ud800<script>": 1}]), "it has an unknown part."),
+        (json.dumps([{**HELLO, "<script>": 1}]), 'it has an unknown part "<script>".'),
+        (json.dumps([{**HELLO, "text": "{{" + "<b>" * 5_000}]), "and 10,000 are allowed."),
+        (json.dumps([HELLO] * 10_000), "the journey has 10,000, and 100 are allowed."),
+    ],
+)
+def test_a_save_refuses_what_is_out_of_bounds_and_shows_it_again(
+    operator: Client, raw: str, said: str
+) -> None:
+    journey = draft()
+    answer = operator.post(page(journey), {**sent(journey), "steps": raw})
+    assert answer.status_code == 200
+    [message, *_] = answer.context["adminform"].form.errors["steps"]
+    assert said in message
+    assert "<script>" not in answer.content.decode().replace("&lt;", "")
+    assert operator.post(page(journey), {**sent(journey), "trigger": raw}).status_code == 200
+    assert journey.versions.count() == 1
+
+
+def test_problems_by_the_hundred_are_told_in_part(operator: Client) -> None:
+    steps = [{"kind": "wait", "id": f"s{n}", "amount": 0, "unit": "days"} for n in range(100)]
+    told = save(operator, draft(), steps=steps)
+    assert len(told) == 51
+    assert told[-1] == "There are 50 more problems."
+
+
+def test_a_trial_of_a_loop_stops_after_five_hundred_lines(operator: Client) -> None:
+    """It would else be a page of 70,000 messages."""
+    journey = draft()
+    messages = [{**HELLO, "id": f"m{n}", "text": "x" * 1_600} for n in range(98)]
+    steps = [*messages, {"kind": "wait", "id": "w", "amount": 1, "unit": "hours", "next": "m0"}]
+    contact = {"trial-joins": joins_test(journey)["lists"][0]}
+    answer = ask(operator, journey, "trial", steps=steps, trigger=journey.trigger, contact=contact)
+    shown = answer.content.decode()
+    assert shown.count("<li>") == 501
+    assert "The trial stops after 500 lines." in shown
+
+
+def test_a_trial_takes_so_many_fields(operator: Client) -> None:
+    contact = {"trial-fields_given": "\n".join(f"f{n} = x" for n in range(2_000))}
+    answer = ask(operator, draft(), "trial", steps=[HELLO], trigger=None, contact=contact)
+    assert "Custom fields: Ensure this value has at most 10000 characters" in answer.content.decode()
+
+
+INJECTED = "</text><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"
+
+
+def test_nothing_that_is_written_becomes_markup(operator: Client) -> None:
+    account, sending_list = new_account()
+    SendingList.objects.filter(pk=sending_list.pk).update(list_name=INJECTED, brand_name=INJECTED)
+    member(sending_list, NOON, **{INJECTED: INJECTED})
+    sending_list.refresh_from_db()
+    test = {"kind": "field", "name": INJECTED, "operator": "eq", "values": [INJECTED]}
+    steps = [
+        {"kind": "message", "id": "a", "text": INJECTED + "{{brand_name}}{{<b>x</b>}}"},
+        {"kind": "set_field", "id": "b", "name": INJECTED, "value": INJECTED},
+        {"kind": "condition", "id": "c", "test": {"kind": "all", "of": [test, *joins(sending_list)["of"]]}},
+        {"kind": "exit", "id": "d"},
+    ]
+    journey = new_journey(account, joins(sending_list), *steps, name=INJECTED)
+    enrolled(member(sending_list, NOON), NOON)
+    tick(NOON)
+    contact = {"trial-joins": sending_list.pk, "trial-fields_given": f"x = {INJECTED}"}
+    faulty = [*steps, {"kind": INJECTED, "id": INJECTED}, {"kind": "wait", "id": "e", INJECTED: 1}]
+    shown = [
+        operator.get(page(journey)).content.decode(),
+        operator.post(page(journey), sent(journey, steps=faulty)).content.decode(),
+        ask(operator, journey, "preview", steps=steps, trigger=journey.trigger).json()["flow"],
+        ask(operator, journey, "preview", steps=faulty, trigger=journey.trigger).json()["flow"],
+        ask(
+            operator, journey, "trial", steps=steps, trigger=journey.trigger, contact=contact
+        ).content.decode(),
+        ask(
+            operator, journey, "trial", steps=faulty, trigger=journey.trigger, contact=contact
+        ).content.decode(),
+    ]
+    for text in shown:
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert "<b>x" not in text
+
+
+def test_another_account_s_list_is_none(operator: Client) -> None:
+    other = Account.objects.create(name="Other")
+    theirs = SendingList.objects.create(account=other, phone_number="+18005550009", list_name="Secret")
+    journey = draft()
+    for document in (joins(theirs), {"kind": "all", "of": [{"kind": "any", "of": joins(theirs)["of"]}]}):
+        [said] = save(operator, journey, trigger=document)
+        assert said.endswith("choose another list: a chosen one is not a list of this account.")
+    condition = {"kind": "condition", "id": "c", "test": joins(theirs)}
+    answer = ask(operator, journey, "preview", steps=[condition], trigger=None).json()
+    assert answer["problems"][0]["path"] == "test.of.0.lists"
+    assert "Secret" not in answer["flow"]
+    contact = {"trial-joins": theirs.pk}
+    tried = ask(operator, journey, "trial", steps=[HELLO], trigger=None, contact=contact)
+    assert "Select a valid choice" in tried.content.decode()
+
+
+@pytest.mark.parametrize("name", ["preview", "trial", "change"])
+def test_a_post_without_the_token_is_refused(name: str) -> None:
+    guarded = Client(enforce_csrf_checks=True)
+    guarded.force_login(User.objects.create_superuser("operator"))
+    journey = draft()
+    assert guarded.post(page(journey, name), "{}", content_type="application/json").status_code == 403
+
+
+def test_who_may_only_look_changes_nothing(client: Client) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_journey"))
+    client.force_login(viewer)
+    journey = draft()
+    assert client.post(page(journey), sent(journey, name="mine", status="active")).status_code == 403
+    journey.refresh_from_db()
+    assert (journey.name, journey.status) == ("Welcome", "draft")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_saves_at_the_same_time_one_is_asked(operator: Client) -> None:
+    journey = draft()
+    texts = ["one", "two"]
+    pages = [sent(journey, steps=tagged(text)) for text in texts]
+
+    def send(given: dict[str, Any]) -> int:
+        try:
+            other = Client()
+            other.cookies = operator.cookies
+            return int(other.post(page(journey), given).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        statuses = list(pool.map(send, pages))
+    assert sorted(statuses) == [200, 302]
+    journey.refresh_from_db()
+    assert journey.version is not None
+    assert journey.version.steps == tagged(texts[statuses.index(302)])
+    assert (journey.revision, journey.versions.count()) == (2, 2)
