@@ -415,7 +415,8 @@ def tagged(text: str) -> list[dict[str, Any]]:
 
 
 def with_contacts(journey: Journey, *names: str) -> Journey:
-    member(journey.account.sending_lists.get(), NOON, **dict.fromkeys(names, "x"))
+    fields: dict[str, Any] = dict.fromkeys(names, "x")
+    member(journey.account.sending_lists.get(), NOON, **fields)
     return journey
 
 
@@ -578,10 +579,11 @@ INJECTED = "</text><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;
 def test_nothing_that_is_written_becomes_markup(operator: Client) -> None:
     account, sending_list = new_account()
     SendingList.objects.filter(pk=sending_list.pk).update(list_name=INJECTED, brand_name=INJECTED)
-    member(sending_list, NOON, **{INJECTED: INJECTED})
+    fields: dict[str, Any] = {INJECTED: INJECTED}
+    member(sending_list, NOON, **fields)
     sending_list.refresh_from_db()
     test = {"kind": "field", "name": INJECTED, "operator": "eq", "values": [INJECTED]}
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"kind": "message", "id": "a", "text": INJECTED + "{{brand_name}}{{<b>x</b>}}"},
         {"kind": "set_field", "id": "b", "name": INJECTED, "value": INJECTED},
         {"kind": "condition", "id": "c", "test": {"kind": "all", "of": [test, *joins(sending_list)["of"]]}},
