@@ -1,11 +1,15 @@
 """Welcome Journeys for people: a builder, who is on them, and what was sent."""
 
-import json
+import re
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
@@ -13,8 +17,10 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 
+from contacts.payload import storable
 from journeys import conditions
-from journeys.builder import drafts, flow, forms, trial
+from journeys.builder import drafts, flow, forms, names, trial
+from journeys.builder.drafts import TITLES, Fault
 from journeys.builder.funnel import Funnel, funnel
 from journeys.conditions import Person
 from journeys.engine.advance import plan_of
@@ -26,23 +32,12 @@ from journeys.models import (
     OutboundMessage,
     Visit,
 )
-from trackly import sql
+from journeys.steps import kind_of
 from trackly.api.admin import ReadOnlyAdmin, TableAdmin
 
-# Names that the account's newest memberships have: what a marketer is likely to ask for.
-_FIELD_NAMES = """
-SELECT DISTINCT jsonb_object_keys(newest.custom_fields) AS name
-FROM (
-    SELECT id FROM contacts_sendinglist WHERE account_id = %(account)s ORDER BY id DESC LIMIT 20
-) AS list CROSS JOIN LATERAL (
-    SELECT custom_fields FROM contacts_listcontact
-    WHERE sending_list_id = list.id ORDER BY signup_date DESC, id DESC LIMIT 50
-) AS newest
-ORDER BY name LIMIT 50
-"""
-
-
 _LONGEST_ID = 19
+_FIELDS = ("account", "name", "status", "trigger", "steps", "seen")
+_DRAFT_ID = re.compile(r"[A-Za-z0-9-]{1,40}")
 
 
 @admin.register(Journey)
@@ -58,7 +53,7 @@ class JourneyAdmin(TableAdmin):
     change_form_template = "journeys/change_form.html"
 
     class Media:
-        js = ("journeys/builder.js",)
+        js = ("journeys/drafts.js", "journeys/builder.js")
         css = {"all": ("journeys/builder.css",)}
 
     @admin.display(description="steps")
@@ -73,7 +68,7 @@ class JourneyAdmin(TableAdmin):
             return ("account", "name")
         if not self.has_change_permission(request, obj):
             return ("account", "name", "status")
-        return ("account", "name", "status", "trigger", "steps", "seen")
+        return (*_FIELDS, "empty_tags", "replaces")
 
     def get_form(self, request: HttpRequest, obj: Journey | None = None, *args: Any, **more: Any) -> Any:
         if obj is not None and self.has_change_permission(request, obj):
@@ -108,8 +103,17 @@ class JourneyAdmin(TableAdmin):
             )
 
     def response_add(self, request: HttpRequest, obj: Journey, *args: Any, **more: Any) -> HttpResponse:  # noqa: ARG002
-        messages.success(request, "Made. Now say whom it greets, and what happens.")
+        messages.success(request, "Journey created. Add a trigger and steps.")
         return HttpResponseRedirect(_page(obj))
+
+    def response_change(self, request: HttpRequest, obj: Journey) -> HttpResponse:
+        """Tells builder.js which draft is saved: it keeps each in the browser until then."""
+        response: HttpResponse = super().response_change(request, obj)
+        if _DRAFT_ID.fullmatch(draft := request.POST.get("draft", "")):
+            response.set_cookie(
+                "journey_saved", draft, max_age=600, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax"
+            )
+        return response
 
     def changeform_view(
         self,
@@ -128,7 +132,7 @@ class JourneyAdmin(TableAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         def wrapped(view: Any, name: str) -> URLPattern:
-            guarded = self.admin_site.admin_view(require_POST(view))
+            guarded = self.admin_site.admin_view(require_POST(_answering(view)))
             made: URLPattern = path(f"<int:object_id>/{name}/", guarded, name=f"journeys_journey_{name}")
             return made
 
@@ -138,16 +142,18 @@ class JourneyAdmin(TableAdmin):
     def preview(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The flow chart and the problems of a draft, which is not saved."""
         journey, document = self._draft(request, object_id)
-        names, ids = dict(drafts.lists_of(journey.account)), drafts.ids_of(journey.account)
-        plan, found = drafts.read_steps(document.get("steps"), ids)
+        lists, ids = dict(drafts.lists_of(journey.account)), drafts.ids_of(journey.account)
+        draft = drafts.read_steps(document.get("steps"), ids)
         _, of_trigger = drafts.read_trigger(document.get("trigger"), ids)
-        chart = flow.chart(plan, names, problems={problem.step for problem in found})
+        known = names.known_names(draft.entries, names.field_names(journey))
+        warnings = names.warnings(names.unknown_tags(draft.entries, known), known)
         return JsonResponse(
             {
-                "flow": flow.svg(chart),
-                "problems": [vars(problem) for problem in found],
-                "trigger_problems": of_trigger,
-                "sizes": flow.sizes(plan),
+                "flow": flow.svg(flow.chart(draft.entries, lists, faults=draft.faults)),
+                "problems": [_shown(fault) for fault in draft.faults[:_MOST_FAULTS]],
+                "trigger_problems": [_shown(fault) for fault in of_trigger[:_MOST_FAULTS]],
+                "warnings": [_shown(fault) for fault in warnings],
+                "sizes": flow.sizes(draft.entries),
             }
         )
 
@@ -155,15 +161,18 @@ class JourneyAdmin(TableAdmin):
         """What would happen to a test contact with a draft, which is not saved."""
         journey, document = self._draft(request, object_id)
         contact = document.get("contact")
-        given_contact = {n: str(value) for n, value in contact.items()} if isinstance(contact, dict) else {}
-        form = forms.TrialForm(journey, given_contact)
+        given = {name: str(value) for name, value in contact.items()} if isinstance(contact, dict) else {}
+        if not all(storable(text) for text in given.values()):
+            raise BadRequest("Remove the character that can't be stored from the test contact.")
+        form = forms.TrialForm(journey, given)
         ids = drafts.ids_of(journey.account)
-        plan, found = drafts.read_steps(document.get("steps"), ids)
+        draft = drafts.read_steps(document.get("steps"), ids)
         group, of_trigger = drafts.read_trigger(document.get("trigger"), ids)
-        context: dict[str, Any] = {"form": form, "problems": [*of_trigger, *(one.message for one in found)]}
-        if form.is_valid() and not context["problems"]:
-            given, joined = form.cleaned_data["fields_given"], int(form.cleaned_data["joins"])
-            person = Person(given, {joined})
+        problems = [str(fault) for fault in (*of_trigger, *draft.faults)][:_MOST_FAULTS]
+        context: dict[str, Any] = {"form": form, "problems": problems}
+        if form.is_valid() and not problems and draft.plan:
+            joined = int(form.cleaned_data["joins"])
+            person = Person(form.cleaned_data["fields_given"], {joined})
             sending_list = journey.account.sending_lists.get(pk=joined)
             known = {
                 "phone_number": form.cleaned_data["phone_number"] or "+12025550199",
@@ -171,9 +180,9 @@ class JourneyAdmin(TableAdmin):
                 "list_name": sending_list.list_name,
                 "brand_name": sending_list.brand_name,
             }
-            context["greets"] = group is not None and conditions.begins(group, joined, person)
+            context["matches"] = group is not None and conditions.begins(group, joined, person)
             context["where"] = form.where.key
-            context["lines"] = trial.run(plan, person, known, form.where, form.starts_at)
+            context["lines"] = trial.run(draft.plan, person, known, form.where, form.starts_at)
         return HttpResponse(render_to_string("journeys/trial.html", context, request))
 
     def _draft(self, request: HttpRequest, object_id: int) -> tuple[Journey, dict[str, Any]]:
@@ -183,12 +192,35 @@ class JourneyAdmin(TableAdmin):
         if not self.has_change_permission(request, journey):
             raise PermissionDenied
         try:
-            document = json.loads(request.body)
-        except (ValueError, RecursionError) as exc:
-            raise BadRequest("The body must be JSON.") from exc
-        if not isinstance(document, dict) or not drafts.is_storable(document.get("contact")):
-            raise BadRequest("The body must be an object, of text that can be stored.")
+            document = drafts.parse(request.body)
+        except RequestDataTooBig as exc:
+            raise BadRequest(f"Shorten the journey: {drafts.MOST_BYTES:,} bytes are allowed.") from exc
+        except ValueError as exc:
+            raise BadRequest(str(exc)) from exc
+        if not isinstance(document, dict):
+            raise BadRequest("The draft is not a JSON object. Reload the page and try again.")
         return journey, document
+
+
+_MOST_FAULTS = 200
+"""That an answer holds: a hundred steps may have thousands."""
+
+
+def _answering(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view, which says in JSON why it refuses a request: builder.js shows it."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, object_id: int) -> HttpResponse:
+        try:
+            return view(request, object_id)
+        except BadRequest as exc:
+            return JsonResponse({"error": str(exc)}, status=400)
+
+    return answer
+
+
+def _shown(fault: Fault) -> dict[str, Any]:
+    return {"message": fault.message, "place": fault.place, "path": fault.path}
 
 
 def _page(journey: Journey) -> str:
@@ -198,13 +230,23 @@ def _page(journey: Journey) -> str:
 def _journey_context(journey: Journey, request: HttpRequest) -> dict[str, Any]:
     """What the page shows beside the form: what builder.js needs, and the funnel of a version."""
     with transaction.atomic():
-        names = [row["name"] for row in sql.rows(_FIELD_NAMES, {"account": journey.account_id})]
+        field_names = names.field_names(journey)
         asked = request.GET.get("version", "")
         versions = list(journey.versions.order_by("-number")[:20])
         shown = next((one for one in versions if str(one.number) == asked), journey.version)
         counted = funnel(journey, shown) if shown else None
+    page = {
+        "user": request.user.pk,
+        "journey": journey.pk,
+        "revision": journey.revision,
+        "saved": forms.saved(journey),
+        "is_sent": request.method == "POST",
+        "most_bytes": drafts.MOST_BYTES,
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
+        "login": f"{reverse('admin:login')}?{urlencode({'next': _page(journey)})}",
+    }
     context: dict[str, Any] = {
-        "builder_options": forms.options(journey, names),
+        "builder_options": forms.options(journey, field_names) | page,
         "trial_form": forms.TrialForm(journey),
         "journey_urls": {
             name: f"{_page(journey).removesuffix('change/')}{name}/" for name in ("preview", "trial")
@@ -217,10 +259,11 @@ def _journey_context(journey: Journey, request: HttpRequest) -> dict[str, Any]:
 
 
 def _funnel_context(journey: Journey, version: JourneyVersion, counted: Funnel) -> dict[str, Any]:
-    names = dict(drafts.lists_of(journey.account))
+    lists, entries = dict(drafts.lists_of(journey.account)), drafts.entries(version.steps)
     bars = [
-        (place, flow.title(step), counted.stages[step.id], round(counted.stages[step.id].share * 400))
-        for place, step in enumerate(version.plan.steps, 1)
+        (entry.place, entry.title, stage, round(stage.share * 400))
+        for entry in entries
+        if (stage := counted.stages.get(entry.id))
     ]
     statuses = [(EnrollmentStatus(status).label, count) for status, count in sorted(counted.statuses.items())]
     return {
@@ -228,7 +271,7 @@ def _funnel_context(journey: Journey, version: JourneyVersion, counted: Funnel) 
         "funnel": counted,
         "funnel_bars": bars,
         "funnel_statuses": statuses,
-        "funnel_flow": flow.svg(flow.chart(version.plan, names, stages=counted.stages)),
+        "funnel_flow": flow.svg(flow.chart(entries, lists, stages=counted.stages)),
     }
 
 
@@ -260,7 +303,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
     def step_name(self, visit: Visit) -> str:
         plan = plan_of(visit.version_id)
         step = plan.by_id.get(visit.step)
-        return f"{plan.number(step.id)} · {flow.title(step)}" if step else visit.step
+        return f"{plan.number(step.id)} · {TITLES[kind_of(step)]}" if step else visit.step
 
 
 class MessageInline(TabularInline):  # type: ignore[misc] # unfold ships no types

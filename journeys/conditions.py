@@ -7,6 +7,7 @@ equal to nothing: `ne` and `not_in` hold for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -211,45 +212,76 @@ def begins(trigger: Group, list_id: int, person: Person) -> bool:
     return (not lists or list_id in lists) and compiled(trigger)(person)
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps a journey from being used, as a sentence that says what to do."""
+
+    message: str
+    step: str = ""
+    """The id of the step it is about; empty: the trigger, or the journey."""
+    path: str = ""
+    """Of the field it is about, in the step's or the trigger's document: `test.of.0.name`."""
+
+
 def levels(test: Test) -> int:
     """How many groups are in each other."""
     return 1 + max(map(levels, test.of), default=0) if isinstance(test, AllOf | AnyOf) else 0
 
 
-def problems(test: Test, lists: set[int]) -> Iterator[str]:
-    """What is wrong with a test, in sentences. `lists`: the ids of the account's lists."""
+def problems(test: Test, lists: set[int], path: str = "") -> Iterator[Problem]:
+    """What is wrong with a test, which stands at `path`. `lists`: the ids of the account's lists."""
     if levels(test) > MOST_LEVELS:
-        yield f"Groups are nested more than {MOST_LEVELS} levels deep."
-    parts = list(leaves(test))
-    if len(parts) > MOST_TESTS:
-        yield f"There are more than {MOST_TESTS} conditions."
-    if any(not group.of for group in _groups(test)):
-        yield "A group has no condition: add one, or remove the group."
-    for part in parts:
-        yield from _of_test(part)
-        if isinstance(part, ListTest | HappenedTest) and not lists.issuperset(part.lists):
-            yield "A condition names a list that the account does not have."
+        yield Problem(TOO_DEEP, path=path)
+    if (number := sum(1 for _ in leaves(test))) > MOST_TESTS:
+        yield Problem(too_many(number), path=path)
+    for place, part in _placed(test, path):
+        match part:
+            case AllOf(of=[]) | AnyOf(of=[]):
+                yield Problem("Add a condition to the empty group, or remove the group.", path=place)
+            case FieldTest():
+                if sentence := _of_values(part):
+                    yield Problem(sentence, path=under(place, "values"))
+            case HappenedTest(event=Event.JOINED, lists=[]):
+                yield Problem("Choose at least one list.", path=under(place, "lists"))
+            case ListTest() | HappenedTest() if not lists.issuperset(part.lists):
+                yield Problem(
+                    "Choose another list: a chosen one is not a list of this account.",
+                    path=under(place, "lists"),
+                )
 
 
-def _of_test(test: FieldTest | ListTest | HappenedTest) -> Iterator[str]:
+TOO_DEEP = f"Remove the innermost group: groups may be nested {MOST_LEVELS} levels deep."
+
+
+def too_many(number: int) -> str:
+    """The sentence for more than MOST_TESTS conditions."""
+    return f"Remove conditions: there are {number:,}, and {MOST_TESTS} are allowed."
+
+
+def under(path: str, name: str) -> str:
+    """A path, one name longer."""
+    return f"{path}.{name}" if path else name
+
+
+def _of_values(test: FieldTest) -> str:
     match test:
         case FieldTest(operator=Operator.EXISTS, values=[_, *_]):
-            yield f'"{test.name} exists" takes no value.'
+            return 'Remove the value: "exists" takes none.'
         case FieldTest(operator=Operator.EQ | Operator.NE | Operator.CONTAINS) if len(test.values) != 1:
-            yield f'The condition on "{test.name}" takes one value.'
+            return "Enter one value."
         case FieldTest(operator=Operator.CONTAINS, values=[""]):
-            yield f'What must "{test.name}" contain?'
+            return "Enter the text that the field must contain."
         case FieldTest(operator=Operator.IN | Operator.NOT_IN, values=[]):
-            yield f'The condition on "{test.name}" takes at least one value.'
-        case HappenedTest(event=Event.JOINED, lists=[]):
-            yield "Which list must the contact have joined?"
+            return "Enter at least one value."
+    return ""
 
 
-def _groups(test: Test) -> Iterator[Group]:
+def _placed(test: Test, path: str) -> Iterator[tuple[str, Test]]:
+    """A test and all that are in it, each with its path."""
+    yield path, test
     if isinstance(test, AllOf | AnyOf):
-        yield test
-        for part in test.of:
-            yield from _groups(part)
+        for place, part in enumerate(test.of):
+            yield from _placed(part, under(path, f"of.{place}"))
 
 
 def read_trigger(document: Any) -> Group:

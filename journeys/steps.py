@@ -4,15 +4,15 @@ A plan is a list of steps. After a step comes the one that its `next` names, or 
 has two ways on. Below the last step the journey ends.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import time, timedelta
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from journeys import conditions
-from journeys.conditions import Event, HappenedTest
+from journeys.conditions import AllOf, AnyOf, Event, HappenedTest, Problem, Test
 from journeys.messages import text
 
 MOST_STEPS = 100
@@ -25,6 +25,8 @@ SHORTEST_OF_LOOP = timedelta(hours=1)
 """Steps that are taken over and over wait at least so long in between."""
 END = "end"
 """Where a way on leads that ends the journey."""
+WAYS = {"next": "Then go to", "yes": "If yes, go to", "no": "If no, go to"}
+"""The fields that say which step comes next, and their labels in the builder."""
 
 Id = Annotated[str, Meta(pattern=r"^(?!end\Z)[A-Za-z0-9_-]{1,16}\Z")]
 
@@ -87,15 +89,6 @@ Step = Message | Wait | WaitUntil | Condition | SetField | Unsubscribe | Exit
 WAITS = (Wait, WaitUntil)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something that keeps a journey from being used."""
-
-    message: str
-    step: str = ""
-    """The id of the step it is about; empty: the journey."""
-
-
 class Plan:
     """Steps in their order, and what follows which."""
 
@@ -142,39 +135,60 @@ def read_plan(document: Any) -> Plan:
 def problems(plan: Plan, lists: set[int]) -> Iterator[Problem]:
     """What is wrong with a plan whose steps are each well-formed. `lists`: the ids of the account's lists."""
     if len(plan.steps) > MOST_STEPS:
-        yield Problem(f"There are more than {MOST_STEPS} steps.")
+        yield Problem(too_many(len(plan.steps)))
         return
     if len(plan.by_id) < len(plan.steps):
         yield Problem("Two steps have the same id.")
         return
+    kinds = {step.id: kind_of(step) for step in plan.steps}
     for step in plan.steps:
-        for message in _of_step(plan, step, lists):
-            yield Problem(message, step.id)
+        yield from of_step(step, kinds, lists)
     yield from _of_ways(plan)
 
 
-def _of_step(plan: Plan, step: Step, lists: set[int]) -> Iterator[str]:
-    for way in ("next", "yes", "no"):
+def too_many(number: int) -> str:
+    """The sentence for more than MOST_STEPS steps."""
+    return f"Remove steps: the journey has {number:,}, and {MOST_STEPS} are allowed."
+
+
+def kind_of(step: Step) -> str:
+    """As documents name it: `wait_until`."""
+    return str(step.__struct_config__.tag)
+
+
+def of_step(step: Step, kinds: Mapping[str, str], lists: set[int]) -> Iterator[Problem]:
+    """What is wrong with one step. `kinds`: of all steps of the draft by id, well-formed or not."""
+    for way, label in WAYS.items():
         target = getattr(step, way, "")
-        if target and target != END and target not in plan.by_id:
-            yield "It goes on with a step that does not exist."
+        if target and target != END and target not in kinds:
+            yield Problem(f'Choose another step in "{label}": the chosen one does not exist.', step.id, way)
     match step:
         case Message():
-            yield from text.problems(step.text)
+            for sentence in text.problems(step.text):
+                yield Problem(sentence, step.id, "text")
         case Wait() if duration(step) > LONGEST:
-            yield f"A wait is at most {LONGEST.days} days long."
+            yield Problem(wait_bounds(step.unit), step.id, "amount")
         case Condition():
-            yield from conditions.problems(step.test, lists)
-            for part in conditions.leaves(step.test):
-                if not _names_a_message(plan, part):
-                    yield "It asks for a message that is no step of this journey."
+            for found in conditions.problems(step.test, lists, "test"):
+                yield replace(found, step=step.id)
+            for path in _not_messages(step.test, kinds, "test"):
+                yield Problem("Choose another message: the chosen step sends none.", step.id, path)
 
 
-def _names_a_message(plan: Plan, test: object) -> bool:
-    """A test of what became of a message names a message step, or none."""
-    if not isinstance(test, HappenedTest) or test.event is Event.JOINED or not test.step:
-        return True
-    return isinstance(plan.by_id.get(test.step), Message)
+def wait_bounds(unit: str) -> str:
+    """The sentence for a wait that is too short or too long."""
+    return f"Enter a whole number of {unit} from 1 to {LONGEST // timedelta(**{unit: 1}):,}."
+
+
+def _not_messages(test: Test, kinds: Mapping[str, str], path: str) -> Iterator[str]:
+    """Where a test asks what became of a message that is none."""
+    match test:
+        case AllOf() | AnyOf():
+            for place, part in enumerate(test.of):
+                yield from _not_messages(part, kinds, f"{path}.of.{place}")
+        case HappenedTest(event=Event.SENT | Event.FAILED, step=str(named)) if named:
+            if kinds.get(named) != "message":
+                yield f"{path}.step"
 
 
 def duration(step: Wait) -> timedelta:
@@ -194,15 +208,20 @@ def _of_ways(plan: Plan) -> Iterator[Problem]:
         if not (isinstance(step, WAITS) and _at_most(step) >= SHORTEST_OF_LOOP)
     }
     for looping in _on_a_cycle(without_waits):
-        yield Problem("It would be reached again without a wait of an hour in between.", looping)
+        yield Problem(
+            "Add a wait of at least 1 hour to the loop that this step is in: it repeats without a pause.",
+            looping,
+        )
         return
     everything = {step.id: [to.id for _, to in plan.ways(step) if to] for step in plan.steps}
     reached = set(_reached(everything, [plan.steps[0].id] if plan.steps else []))
     for step in plan.steps:
         if step.id not in reached:
-            yield Problem("No way leads to it.", step.id)
+            yield Problem("Let a step lead here, or remove this one: no step leads to it.", step.id)
+    if any(isinstance(step, Wait) and duration(step) > LONGEST for step in plan.steps):
+        return  # which that step's own problem says
     if not any(True for _ in _on_a_cycle(everything)) and _longest(plan) > LONGEST:
-        yield Problem(f"Its waits add up to more than {LONGEST.days} days.")
+        yield Problem(f"Shorten the waits: together they take more than {LONGEST.days} days.")
 
 
 def _reached(ways: dict[str, list[str]], start: Iterable[str]) -> Iterator[str]:

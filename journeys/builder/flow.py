@@ -1,28 +1,19 @@
 """The flow chart: where boxes and arrows go. Drawn by templates/journeys/flow.svg, from the top down."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.template.loader import render_to_string
 
-from journeys.builder.drafts import described
+from journeys.builder.drafts import Entry, Fault, described
 from journeys.builder.funnel import Stage
 from journeys.engine.run import describe
-from journeys.messages.text import segments
-from journeys.steps import Condition, Message, Plan, Step
+from journeys.messages.text import LONGEST_TEMPLATE, segments
+from journeys.steps import END, Condition, Message, Step
 
 WIDTH, HEIGHT, GAP = 300, 56, 34
 _LANE = 16
 _LONGEST = 44
-KINDS = {
-    "message": "Send a message",
-    "wait": "Wait",
-    "wait_until": "Wait until",
-    "condition": "Condition",
-    "set_field": "Set a field",
-    "unsubscribe": "Unsubscribe",
-    "exit": "Exit",
-}
 
 
 @dataclass
@@ -63,34 +54,38 @@ class Chart:
     width: int = 0
     height: int = 0
 
+    @property
+    def label(self) -> str:
+        """For screen readers: the steps themselves are the text of it."""
+        wrong = [box.title for box in self.boxes if box.has_problem]
+        return f"Flow chart; steps with a problem: {', '.join(wrong)}" if wrong else "Flow chart"
+
 
 def chart(
-    plan: Plan,
+    entries: Sequence[Entry],
     names: dict[int, str],
     *,
-    problems: set[str] | None = None,
+    faults: Iterable[Fault] = (),
     stages: Mapping[str, Stage] | None = None,
 ) -> Chart:
-    """Lay a plan out: a row for each step, jumps in lanes beside them."""
-    rows = {step.id: row for row, step in enumerate(plan.steps)}
+    """Lay steps out: a row for each, faulty ones too, jumps in lanes beside them."""
+    wrong: dict[int, str] = {}
+    for fault in faults:
+        wrong.setdefault(fault.place, fault.message)
+    end = len(entries)
+    targets = {entry.id: entry.place - 1 for entry in reversed(entries)} | {END: end}
     jumps: list[tuple[int, int, str]] = []
     drawn = Chart()
-    for row, step in enumerate(plan.steps):
-        stage = (stages or {}).get(step.id)
-        drawn.boxes.append(
-            Box(
-                _top(row),
-                f"{row + 1} · {title(step)}",
-                _short(_text(step, names)),
-                _kind(step),
-                step.id in (problems or ()),
-                stage,
-            )
-        )
-        for label, to in plan.ways(step):
-            target = rows[to.id] if to else len(plan.steps)
-            jumps.append((row, target, label))
-    drawn.boxes.append(Box(_top(len(plan.steps)), "End", "", "end"))
+    for row, entry in enumerate(entries):
+        problem = wrong.get(entry.place, "")
+        text = _text(entry.step, names) if entry.step else problem
+        stage = (stages or {}).get(entry.id)
+        title = f"{entry.place} · {entry.title}"
+        drawn.boxes.append(Box(_top(row), title, _short(text), entry.kind or "unknown", bool(problem), stage))
+        for label, way in entry.ways:
+            if (target := targets.get(way) if way else row + 1) is not None:
+                jumps.append((row, target, label))
+    drawn.boxes.append(Box(_top(end), "End", "", "end"))
     lanes_left = sum(target <= row for row, target, _ in jumps)
     drawn.x = 20 + _LANE * lanes_left
     left = right = 0
@@ -104,8 +99,8 @@ def chart(
         else:
             left += 1
             drawn.arrows.append(_beside(row, target, label, drawn.x, -_LANE * left))
-    drawn.width = drawn.x + WIDTH + _LANE * right + 150
-    drawn.height = _top(len(plan.steps)) + HEIGHT + 10
+    drawn.width = drawn.x + WIDTH + _LANE * right + 30
+    drawn.height = _top(end) + HEIGHT + 10
     return drawn
 
 
@@ -120,16 +115,8 @@ def _top(row: int) -> int:
     return 10 + row * (HEIGHT + GAP)
 
 
-def _kind(step: Step) -> str:
-    return str(step.__struct_config__.tag)
-
-
 def _text(step: Step, names: dict[int, str]) -> str:
-    if isinstance(step, Condition):
-        return described(step.test, names)
-    if isinstance(step, Message):
-        return f"{describe(step)}"
-    return describe(step)
+    return described(step.test, names) if isinstance(step, Condition) else describe(step)
 
 
 def _short(text: str) -> str:
@@ -139,14 +126,15 @@ def _short(text: str) -> str:
 
 def svg(drawn: Chart) -> str:
     """The chart as SVG, to stand in a page."""
-    return render_to_string("journeys/flow.svg", {"chart": drawn, "width": WIDTH, "height": HEIGHT})
+    tip = "jb-tip-funnel" if any(box.stage for box in drawn.boxes) else "jb-tip"  # ids of one page differ
+    context = {"chart": drawn, "width": WIDTH, "height": HEIGHT, "tip": tip}
+    return render_to_string("journeys/flow.svg", context)
 
 
-def sizes(plan: Plan) -> dict[str, str]:
-    """How many segments each message takes, as it stands, macros unfilled."""
-    return {step.id: str(segments(step.text)) for step in plan.steps if isinstance(step, Message)}
-
-
-def title(step: Step) -> str:
-    """What a step does, in a few words."""
-    return KINDS[_kind(step)]
+def sizes(entries: Iterable[Entry]) -> dict[int, str]:
+    """How many segments each message takes, by its place, as it stands, merge tags unfilled."""
+    return {
+        entry.place: str(segments(entry.step.text[:LONGEST_TEMPLATE]))
+        for entry in entries
+        if isinstance(entry.step, Message)
+    }

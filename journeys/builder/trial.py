@@ -1,19 +1,20 @@
 """The trial: a journey on a test contact, with a clock that runs ahead. Nothing is sent or written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from journeys import clock
-from journeys.builder.flow import title
+from journeys.builder.drafts import TITLES
 from journeys.conditions import Person
 from journeys.engine.run import Traveller, describe, go_on
 from journeys.messages.text import segments
 from journeys.models import EnrollmentStatus
-from journeys.steps import EXPIRES, Message, Plan
+from journeys.steps import Message, Plan, kind_of
 
-_MOST_STOPS = 500
+MOST_LINES = 500
+"""A loop may take a hundred steps an hour, for a month."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Line:
     """Something that happens to the test contact."""
 
     at: datetime
-    """In his time zone."""
+    """In the contact's time zone."""
     step: str
     """Its number; empty: the end."""
     text: str
@@ -33,35 +34,45 @@ class Line:
 
 
 def run(plan: Plan, person: Person, known: Mapping[str, str], where: ZoneInfo, start: datetime) -> list[Line]:
-    """What would happen to somebody who is enrolled at `start`, if every message is sent."""
+    """What would happen to a contact that is enrolled at `start`, if every message is sent.
+
+    After MOST_LINES lines it stops, and says so.
+    """
     lines: list[Line] = []
+    for line in _lines(plan, person, known, where, start):
+        if len(lines) == MOST_LINES:
+            return [*lines, Line(line.at, "", f"The trial stops after {MOST_LINES} lines.")]
+        lines.append(line)
+    return lines
+
+
+def _lines(
+    plan: Plan, person: Person, known: Mapping[str, str], where: ZoneInfo, start: datetime
+) -> Iterator[Line]:
     traveller = Traveller("", start, where, person, known)
     now = start
-    for _ in range(_MOST_STOPS):
+    while True:  # at the latest the journey expires
         try:
             progress = go_on(plan, traveller, now, clock.quiet_hours())
         except OverflowError:
-            lines.append(Line(now, "", "The calendar ends here."))
-            return lines
+            yield Line(now, "", "The trial stops at the end of the calendar.")
+            return
         local = now.astimezone(where)
         texts = dict(progress.messages)
         for place, (step_id, note) in enumerate(progress.visits):
             step = plan.by_id[step_id]
-            text = f"{title(step)}: {note or describe(step)}".removesuffix(": ")
+            text = f"{TITLES[kind_of(step)]}: {note or describe(step)}".removesuffix(": ")
             if place in texts:
                 text = f"“{texts[place]}” ({segments(texts[place])})"
                 person.happened.add(("sent", step_id))
-            lines.append(Line(local, str(plan.number(step_id)), text))
+            yield Line(local, str(plan.number(step_id)), text)
         if progress.status is not EnrollmentStatus.ACTIVE or progress.due_at is None:
-            lines.append(Line(local, "", f"The journey is over: {progress.status.label.lower()}."))
-            return lines
+            yield Line(local, "", f"The journey ends: {progress.status.label.lower()}.")
+            return
         step = plan.by_id[progress.step]
         if isinstance(step, Message):
             until = progress.due_at.astimezone(where)
-            lines.append(Line(local, str(plan.number(step.id)), f"held until {until:%H:%M}: quiet hours"))
+            yield Line(local, str(plan.number(step.id)), f"held until {until:%H:%M}: quiet hours")
         person = traveller.person
         traveller = Traveller(progress.step, start, where, person, known)
         now = progress.due_at
-        if now > start + EXPIRES:
-            break
-    return lines

@@ -15,6 +15,8 @@ from journeys.conditions import as_text
 
 LONGEST = 1_600
 """Characters; what Twilio takes (error 21617)."""
+LONGEST_TEMPLATE = 10_000
+"""Characters, with the merge tags."""
 LONGEST_VALUE = 200
 """Characters of a custom field that a message repeats."""
 BUILT_IN = ("phone_number", "list_number", "list_name", "brand_name")
@@ -34,34 +36,51 @@ def _parts(template: str) -> Iterator[tuple[str, re.Match[str] | None]]:
             yield literal + "{{", None
             continue
         if token["macro"] is None:
-            raise ValueError(f'"{template[token.start() : token.start() + 20]}" is not closed by "}}}}".')
+            near = template[token.start() : token.start() + 20]
+            raise ValueError(
+                f'Correct the merge tag at "{near}": write {{{{name}}}} or {{{{name|fallback}}}}.'
+            )
         macro = _MACRO.fullmatch(token["macro"])
         if macro is None:
-            raise ValueError(f'"{token[0]}" names no field.')
+            raise ValueError(f'Enter a field name in the merge tag "{token[0][:20]}": write {{{{name}}}}.')
         yield literal, macro
     yield template[position:], None
 
 
 def problems(template: str) -> Iterator[str]:
-    """What is wrong with a template, in sentences."""
+    """What is wrong with a template, in sentences that say what to do."""
+    if len(template) > LONGEST_TEMPLATE:
+        yield _shorten(len(template), LONGEST_TEMPLATE, " with its merge tags")
+        return
     if not template.strip():
-        yield "The message is empty."
-    if any(not _is_printable(character) for character in template):
-        yield "The message holds a character that can't be sent."
+        yield "Enter the text of the message."
+    if unsendable := next((one for one in template if not _is_printable(one)), ""):
+        yield f"Remove the character U+{ord(unsendable):04X}: it can't be sent."
     try:
         literal = sum(
             len(text) + len(macro["default"] or "" if macro else "") for text, macro in _parts(template)
         )
     except ValueError as exc:
-        yield f"The message has a macro that can't be read: {exc}"
+        yield str(exc)
     else:
         if literal > LONGEST:
-            yield f"The message is longer than {LONGEST:,} characters."
+            yield _shorten(literal, LONGEST, "")
 
 
-def macros(template: str) -> list[str]:
-    """The names that a template asks for, each once."""
-    return list(dict.fromkeys(macro["name"] for _, macro in _parts(template) if macro))
+def _shorten(length: int, longest: int, of: str) -> str:
+    return f"Shorten the text: it has {length:,} characters{of}, and {longest:,} are allowed."
+
+
+def tags(template: str) -> dict[str, bool]:
+    """The names that a template asks for, and whether each has a fallback wherever it stands.
+
+    Raises ValueError for a template that `problems` complains of.
+    """
+    found: dict[str, bool] = {}
+    for _, macro in _parts(template):
+        if macro:
+            found[macro["name"]] = found.get(macro["name"], True) and macro["default"] is not None
+    return found
 
 
 def render(template: str, fields: Mapping[str, Any], known: Mapping[str, str]) -> str:

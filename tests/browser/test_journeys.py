@@ -28,12 +28,12 @@ def test_a_marketer_builds_a_journey_and_sees_who_is_on_it(
     page.get_by_label("Custom fields").fill("first_name = Jane\nplan = Gold")
     page.locator("[data-trial] input[name=trial-start]").fill("2026-03-07 18:00")
     page.locator("[data-trial] select[name=trial-time_zone]").select_option("America/New_York")
-    page.get_by_role("button", name="Try", exact=True).click()
+    page.get_by_role("button", name="Run trial").click()
     lines = page.locator(".jb-lines li")
     expect(lines.first).to_contain_text("“Hi Jane, welcome!” (GSM-7, 1 segment)")
     expect(lines.nth(2)).to_contain_text("Sun 8 Mar 2026, 18:00")  # 23 hours later
     expect(lines.nth(3)).to_contain_text("Mon 9 Mar 2026, 10:00")
-    expect(page.get_by_text("The trigger greets this contact.")).to_be_visible()
+    expect(page.get_by_text("The trigger matches this contact.")).to_be_visible()
     page.screenshot(path=shots / "trial.png", full_page=True)
 
     page.get_by_label("Status").select_option("active")
@@ -68,18 +68,18 @@ def make_journey(page: Page, stack: RunningStack, account_id: int, account_name:
     )
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("Now say whom it greets")).to_be_visible()
+    expect(page.get_by_text("Journey created. Add a trigger and steps.")).to_be_visible()
     return int(page.url.rstrip("/").split("/")[-2])
 
 
 def build(page: Page) -> None:
     trigger, steps = page.locator("[data-builder-for=trigger]"), page.locator("[data-builder-for=steps]")
     trigger.get_by_role("button", name="Add a condition").click()
-    trigger.get_by_label("What is asked").select_option("list")
+    trigger.get_by_label("What to check").select_option("list")
     trigger.get_by_role("button", name="Add a condition").click()
     trigger.get_by_label("Field name").fill("plan")
     trigger.get_by_label("Comparison").nth(1).select_option("in")
-    trigger.get_by_label("Values, with commas").fill("gold, silver")
+    trigger.get_by_label("Values, separated by commas").fill("gold, silver")
 
     def add(name: str) -> None:
         steps.get_by_role("button", name=f"Add: {name}", exact=True).click()
@@ -91,7 +91,7 @@ def build(page: Page) -> None:
     add("Condition")
     steps.get_by_label("Field name").fill("plan")
     steps.get_by_label("Value", exact=True).fill("gold")
-    steps.get_by_label("If not, with").select_option("end")
+    steps.get_by_label("If no, go to").select_option("end")
     add("Send a message")
     steps.get_by_label("Text").nth(1).fill("For gold only")
     add("Exit")
@@ -105,8 +105,8 @@ def test_what_is_wrong_with_a_journey_is_said_at_its_step(stack: RunningStack, p
     steps = page.locator("[data-builder-for=steps]")
     steps.get_by_role("button", name="Add: Send a message", exact=True).click()
     steps.get_by_label("Text").fill("Hi {{first_name")
-    said = page.locator("[data-problems=s1] li")
-    expect(said).to_contain_text("is not closed by")
+    said = page.locator("[data-problems='1'] li")
+    expect(said).to_have_text('Correct the merge tag at "{{first_name": write {{name}} or {{name|fallback}}.')
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("Step 1: The message has a macro that can't be read").first).to_be_visible()
+    expect(page.get_by_text("Step 1, Send a message: correct the merge tag").first).to_be_visible()
     expect(steps.get_by_label("Text")).to_have_value("Hi {{first_name")  # nothing is lost

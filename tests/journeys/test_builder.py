@@ -1,21 +1,26 @@
 """The journey page of the admin: what it takes, what it refuses, and what it shows."""
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 
 from contacts.models import SendingList
 from journeys.models import Enrollment, Journey, OutboundMessage
 from tests.journeys.support import enrolled, member, tick
 from tests.support import joins, new_account, new_journey
+from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 7, 1, 16, tzinfo=UTC)
 HELLO = {"kind": "message", "id": "s1", "text": "Hi {{first_name|there}}"}
+VIP = {"kind": "field", "name": "vip", "operator": "exists", "values": []}
 
 
 @pytest.fixture
@@ -33,8 +38,8 @@ def page(journey: Journey, name: str = "change") -> str:
     return f"/admin/journeys/journey/{journey.pk}/{name}/"
 
 
-def save(client: Client, journey: Journey, **changed: Any) -> list[str]:
-    """Save the page with these fields changed; what it complains of."""
+def sent(journey: Journey, **changed: Any) -> dict[str, Any]:
+    """What the page sends, with these fields changed."""
     given = {
         "name": journey.name,
         "status": journey.status,
@@ -43,10 +48,14 @@ def save(client: Client, journey: Journey, **changed: Any) -> list[str]:
         "seen": Journey.objects.get(pk=journey.pk).revision,
         **changed,
     }
-    sent = {
+    return {
         name: json.dumps(value) if name in ("trigger", "steps") else value for name, value in given.items()
     }
-    answer = client.post(page(journey), sent)
+
+
+def save(client: Client, journey: Journey, **changed: Any) -> list[str]:
+    """Save the page with these fields changed; what it complains of."""
+    answer = client.post(page(journey), sent(journey, **changed))
     if answer.status_code == 302:
         return []
     errors: dict[str, list[str]] = answer.context["adminform"].form.errors
@@ -81,39 +90,63 @@ def test_saving_what_there_is_makes_no_version(operator: Client) -> None:
     assert (journey.name, journey.versions.count()) == ("Another name", 1)
 
 
+WAIT = {"kind": "wait", "id": "a", "amount": 1, "unit": "days"}
+DAYS = "Step 1, Wait: enter a whole number of days from 1 to 30."
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"steps": "no list"}, "The steps are no list."),
-        ({"steps": [{"kind": "message", "id": "s1"}]}, "Step 1: Object missing required field `text`."),
+        ({"steps": "no list"}, "Remove all steps and add them again: they can't be read."),
         (
-            {"steps": [{"kind": "wait", "id": "a", "amount": "x", "unit": "days"}]},
-            "Step 1, amount: Expected `int`",
+            {"steps": [{"kind": "message", "id": "s1"}]},
+            "Step 1, Send a message: enter the text of the message.",
+        ),
+        ({"steps": [{**WAIT, "amount": "x"}]}, DAYS),
+        ({"steps": [{**WAIT, "amount": 0}]}, DAYS),
+        ({"steps": [{**WAIT, "amount": 31}]}, DAYS),
+        (
+            {"steps": [HELLO, {**WAIT, "amount": 2.5, "unit": "hours"}]},
+            "Step 2, Wait: enter a whole number of hours from 1 to 720.",
         ),
         (
-            {"steps": [{"kind": "wait", "id": "a", "amount": 0, "unit": "days"}]},
-            "Step 1, amount: Expected `int` >= 1",
+            {"steps": [{"kind": "magic", "id": "a"}, HELLO, {**WAIT, "amount": None}]},
+            "Step 3, Wait: enter a whole number of days from 1 to 30.",
         ),
-        ({"steps": [{"kind": "magic", "id": "a"}]}, "Step 1, kind: Invalid value 'magic'"),
-        ({"steps": [7]}, "Step 1: Expected `object`"),
-        ({"steps": [HELLO, {**HELLO, "text": ""}]}, "Two steps have the same id."),
-        ({"steps": [{**HELLO, "text": "{{"}]}, "Step 1: The message has a macro that can't be read"),
         (
-            {"steps": [{**HELLO, "next": "s1"}]},
-            "Step 1: It would be reached again without a wait of an hour in between.",
+            {"steps": [{"kind": "magic", "id": "a"}]},
+            "Step 1, Unknown step: remove this step and add it again: it can't be read.",
+        ),
+        ({"steps": [7]}, "Step 1, Unknown step: remove this step and add it again: it can't be read."),
+        (
+            {"steps": [HELLO, {**HELLO, "text": ""}]},
+            "Step 2, Send a message: remove this step and add it again: it has the id of step 1.",
+        ),
+        ({"steps": [{**HELLO, "text": "{{"}]}, 'Step 1, Send a message: correct the merge tag at "{{"'),
+        ({"steps": [{**HELLO, "next": "s1"}]}, "Step 1, Send a message: add a wait of at least 1 hour"),
+        (
+            {"steps": [HELLO] * 101},
+            "Remove steps: the journey has 101, and 100 are allowed.",
         ),
         (
             {"trigger": {"kind": "all", "of": [{"kind": "list", "operator": "on", "lists": [0]}]}},
-            "does not have",
+            "Trigger: choose another list: a chosen one is not a list of this account.",
         ),
         (
             {"trigger": {"kind": "all", "of": [{"kind": "happened", "event": "sent"}]}},
-            "Before the enrollment",
+            "Trigger: check a field or a list: before the enrollment nothing has happened.",
         ),
-        ({"trigger": {"kind": "field"}}, "The trigger, kind: Invalid value 'field'"),
-        ({"trigger": [1]}, "The trigger: Expected `object`"),
-        ({"status": "active", "steps": []}, "An active journey needs a step."),
-        ({"status": "active", "steps": [HELLO], "trigger": None}, "An active journey needs a condition"),
+        ({"trigger": {"kind": "field"}}, 'Trigger: choose "Match all" or "Match any" for the trigger.'),
+        ({"trigger": [1]}, 'Trigger: choose "Match all" or "Match any" for the trigger.'),
+        (
+            {"trigger": {"kind": "all", "of": [VIP, {"kind": "any", "of": [VIP, {**VIP, "name": ""}]}]}},
+            'Trigger: row 3: enter a "Field name" of 1 to 200 characters.',
+        ),
+        ({"status": "active", "steps": []}, "Add a step before you activate the journey."),
+        (
+            {"status": "active", "steps": [HELLO], "trigger": None},
+            "Add a condition to the trigger before you activate the journey.",
+        ),
         ({"name": ""}, "This field is required."),
     ],
 )
@@ -133,8 +166,25 @@ def test_two_who_edit_at_once_do_not_undo_each_other(operator: Client) -> None:
     assert save(operator, journey, steps=[HELLO], status="paused") == []
     for mine in ({"name": "mine"}, {"steps": [{**HELLO, "text": "mine"}]}):  # of a page that is older
         [stale] = save(operator, journey, **mine, seen=seen)
-        assert stale.startswith("Somebody has saved this journey meanwhile.")
+        assert stale.startswith("operator saved this journey at ")
     assert Journey.objects.get().status == "paused"
+
+
+def test_who_saves_an_older_page_keeps_the_work_and_may_replace_the_other(operator: Client) -> None:
+    journey = draft()
+    seen = Journey.objects.get().revision
+    assert save(operator, journey, steps=[HELLO]) == []
+    mine = {"steps": [{**HELLO, "text": "mine"}], "seen": seen}
+    assert save(operator, journey, **mine, replaces=str(seen)) != []  # what was confirmed is another revision
+    answer = operator.post(page(journey), sent(journey, **mine))
+    shown = answer.content.decode()
+    assert "mine" in shown
+    assert f'type="checkbox" name="replaces" value="{seen + 1}"' in shown
+    assert "Replace the saved journey" in shown
+    assert save(operator, journey, **mine, replaces=str(seen + 1)) == []
+    journey.refresh_from_db()
+    assert journey.version is not None
+    assert journey.version.steps == mine["steps"]
 
 
 def test_a_journey_can_be_paused_whatever_has_become_of_its_lists(operator: Client) -> None:
@@ -165,12 +215,11 @@ def test_drafts_and_accounts_can_be_deleted(operator: Client) -> None:
 def test_a_trial_asks_whether_the_list_begins_the_journey(operator: Client) -> None:
     account, first = new_account()
     second = SendingList.objects.create(account=account, phone_number="+18005550002")
-    vip = {"kind": "field", "name": "vip", "operator": "exists", "values": []}
-    journey = new_journey(account, {"kind": "any", "of": [*joins(first)["of"], vip]}, status="draft")
+    journey = new_journey(account, {"kind": "any", "of": [*joins(first)["of"], VIP]}, status="draft")
     for joined, greeted in ((first, True), (second, False)):
         contact = {"trial-joins": joined.pk, "trial-fields_given": "vip = yes"}
         answer = ask(operator, journey, "trial", steps=[HELLO], trigger=journey.trigger, contact=contact)
-        assert ("The trigger greets this contact." in answer.content.decode()) is greeted
+        assert ("The trigger matches this contact." in answer.content.decode()) is greeted
 
 
 def test_a_trial_knows_what_was_sent_after_a_field_was_set(operator: Client) -> None:
@@ -188,12 +237,29 @@ def test_a_trial_knows_what_was_sent_after_a_field_was_set(operator: Client) -> 
 
 
 @pytest.mark.parametrize(
-    "document", ["[" * 100_000, '{"contact": {"a": "\\ud800"}}', "[]", '{"contact": {"a": "\\u0000"}}']
+    ("document", "said"),
+    [
+        ("[" * 100_000, "Remove the innermost group: groups may be nested 5 levels deep."),
+        ('{"steps": ' + "[" * 200 + "]" * 200 + "}", "Remove the innermost group"),
+        ("[]", "The draft is not a JSON object."),
+        ("{", "The draft is not valid JSON."),
+        ('{"steps": NaN}', "The draft is not valid JSON."),
+        ('{"a": "' + "x" * 1_000_000 + '"}', "it takes 1,000,009 bytes, and 1,000,000 are allowed."),
+        ('{"a": "' + "x" * 3_000_000 + '"}', "1,000,000 bytes are allowed."),
+    ],
 )
-def test_helpers_refuse_what_is_no_draft(operator: Client, document: str) -> None:
+def test_helpers_refuse_what_is_no_draft_and_say_why(operator: Client, document: str, said: str) -> None:
     for name in ("preview", "trial"):
         answer = operator.post(page(draft(), name), document, content_type="application/json")
         assert answer.status_code == 400
+        assert said in answer.json()["error"]
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "\x00"])
+def test_a_trial_refuses_a_contact_that_can_not_be_stored(operator: Client, bad: str) -> None:
+    answer = ask(operator, draft(), "trial", contact={"a": bad})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "Remove the character that can't be stored from the test contact."
 
 
 @pytest.mark.parametrize("start", ["9999-12-31 23:59", "0001-01-01 00:00"])
@@ -222,8 +288,9 @@ def test_the_preview_draws_the_draft_and_names_its_problems(operator: Client) ->
     assert "&lt;b&gt;&amp;" in answer["flow"]
     assert answer["flow"].count('<g class="jb-box') == 4
     assert 'jb-box jb-wait jb-wrong"' in answer["flow"]
-    assert answer["problems"] == [{"message": "A wait is at most 30 days long.", "step": "s2"}]
-    assert answer["sizes"] == {"s1": "GSM-7, 1 segment"}
+    days = "Enter a whole number of days from 1 to 30."
+    assert answer["problems"] == [{"message": days, "place": 2, "path": "amount"}]
+    assert answer["sizes"] == {"1": "GSM-7, 1 segment"}
 
 
 def joins_test(journey: Journey) -> Any:
@@ -245,12 +312,12 @@ def test_a_trial_says_what_would_happen_and_writes_nothing(operator: Client) -> 
     }
     answer = ask(operator, journey, "trial", steps=steps, trigger=journey.trigger, contact=contact)
     shown = answer.content.decode()
-    assert "The trigger greets this contact." in shown
+    assert "The trigger matches this contact." in shown
     assert "America/Phoenix" in shown
     assert "held until 08:00: quiet hours" in shown
     assert "Hi &lt;i&gt;Jane&lt;/i&gt;" in shown
     assert "Mon 9 Mar 2026, 08:00" in shown
-    assert "The journey is over: unsubscribed." in shown
+    assert "The journey ends: unsubscribed." in shown
     assert not Enrollment.objects.exists()
     assert not OutboundMessage.objects.exists()
 
@@ -258,8 +325,8 @@ def test_a_trial_says_what_would_happen_and_writes_nothing(operator: Client) -> 
 @pytest.mark.parametrize(
     ("contact", "said"),
     [
-        ({"trial-phone_number": "123"}, "no valid number"),
-        ({"trial-fields_given": "nonsense"}, "is not: name = value"),
+        ({"trial-phone_number": "123"}, "Enter a valid phone number with its country code"),
+        ({"trial-fields_given": "nonsense"}, "Write “nonsense” as name = value."),
         ({"trial-start": "soon"}, "Enter a valid date/time."),
         ({"trial-joins": "0"}, "Select a valid choice"),
         ({"trial-time_zone": "Mars"}, "Select a valid choice"),
@@ -334,9 +401,269 @@ def test_the_funnel_counts_who_came_how_far(operator: Client) -> None:
 def test_what_the_database_can_not_hold_is_refused(operator: Client, bad: str) -> None:
     journey = draft()
     steps = [{"kind": "set_field", "id": "a", "name": "n", "value": bad}]
-    assert save(operator, journey, steps=steps) == ["There is a character in it that can't be stored."]
+    again = 'Step 1, Set a field: enter "Value" again: it has a character that can\'t be stored.'
+    assert save(operator, journey, steps=steps) == [again]
     asks = {"kind": "field", "name": "n", "operator": "eq", "values": [bad]}
     said = save(operator, journey, trigger={"kind": "all", "of": [asks]})
-    assert said == ["There is a character in it that can't be stored."]
+    assert said == ['Trigger: enter "Value" again: it has a character that can\'t be stored.']
     fine = [{"kind": "set_field", "id": "a", "name": "n", "value": "a backslash: \\u0000"}]
     assert save(operator, journey, steps=fine) == []
+
+
+def tagged(text: str) -> list[dict[str, Any]]:
+    return [{**HELLO, "text": text}]
+
+
+def with_contacts(journey: Journey, *names: str) -> Journey:
+    fields: dict[str, Any] = dict.fromkeys(names, "x")
+    member(journey.account.sending_lists.get(), NOON, **fields)
+    return journey
+
+
+MISTYPED = (
+    "Step 1, Send a message: {{firstname}} is on none of your latest contacts; did you mean {{first_name}}?"
+)
+
+
+def test_a_mistyped_tag_goes_live_only_when_that_is_confirmed(operator: Client) -> None:
+    journey = with_contacts(draft(), "first_name")
+    steps = tagged("Hi {{firstname}}")
+    assert save(operator, journey, steps=steps) == []  # a draft may have it
+    journey.refresh_from_db()
+    told, how = save(operator, journey, status="active")
+    assert told == MISTYPED
+    assert how.startswith("Correct it, add a fallback such as {{name|there}}, or confirm below")
+    answer = operator.post(page(journey), sent(journey, status="active"))
+    box = re.search(r'type="checkbox" name="empty_tags" value="([0-9a-f]{64})"', answer.content.decode())
+    assert box
+    assert "These may stay empty in messages: {{firstname}}" in answer.content.decode()
+    another = tagged("Hi {{firstname}} {{plna}}")
+    assert len(save(operator, journey, steps=another, status="active", empty_tags=box[1])) == 3
+    assert save(operator, journey, status="active", empty_tags=box[1]) == []
+    journey.refresh_from_db()
+    assert journey.status == "active"
+    # What is live already is not asked about again; what comes to it is.
+    assert save(operator, journey, steps=tagged("Hello {{firstname}}")) == []
+    journey.refresh_from_db()
+    [other, _] = save(operator, journey, steps=tagged("Hello {{firstname}} {{plna}}"))
+    assert "{{plna}}" in other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi {{first_name}}",
+        "Hi {{ first_name }}, {{list_name}} {{brand_name}} {{phone_number}} {{list_number}}",
+        "Hi {{firstname|there}}",
+        "Hi {{firstname|}}",
+        "Hi {{stage}}",
+        "{{{{firstname}}",
+    ],
+)
+def test_what_is_known_or_has_a_fallback_goes_live_at_once(operator: Client, text: str) -> None:
+    journey = with_contacts(draft(), "first_name")
+    steps = [*tagged(text), {"kind": "set_field", "id": "s2", "name": "stage", "value": "x"}]
+    assert save(operator, journey, steps=steps, status="active") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{first_name}}", []),
+        ("{{firstname}}", ["{{firstname}} is on none of your latest contacts; did you mean {{first_name}}?"]),
+        (
+            "{{First Name}}",
+            ["{{First Name}} is on none of your latest contacts; did you mean {{first_name}}?"],
+        ),
+        (
+            "{{fist_name|you}}",
+            ["{{fist_name}} is on none of your latest contacts; did you mean {{first_name}}?"],
+        ),
+        (
+            "{{zzz|you}}",
+            ["{{zzz}} is on none of your latest contacts, so its fallback is always sent. Check the name."],
+        ),
+        (
+            "{{zzz|you}} {{zzz}}",
+            ["{{zzz}} is on none of your latest contacts. Check the name, or add a fallback: {{zzz|there}}."],
+        ),
+    ],
+)
+def test_the_preview_warns_of_names_that_no_contact_has(operator: Client, text: str, said: list[str]) -> None:
+    journey = with_contacts(draft(), "first_name", "plan")
+    answer = ask(operator, journey, "preview", steps=tagged(text), trigger=None).json()
+    assert [warning["message"] for warning in answer["warnings"]] == said
+    assert answer["problems"] == []
+
+
+def test_another_account_s_names_are_not_known(operator: Client) -> None:
+    other = Account.objects.create(name="Other")
+    theirs = SendingList.objects.create(account=other, phone_number="+18005550009")
+    member(theirs, NOON, secret_name="x")
+    journey = draft()
+    answer = ask(operator, journey, "preview", steps=tagged("{{secret_nam}}"), trigger=None).json()
+    assert "secret_name}}?" not in answer["warnings"][0]["message"]
+
+
+def test_a_draft_s_id_comes_back_once_it_is_saved(operator: Client) -> None:
+    journey = draft()
+    answer = operator.post(page(journey), sent(journey, draft="a1b2"))
+    assert answer.cookies["journey_saved"].value == "a1b2"
+    for strange in ("", "a b", "x" * 41, "a;b"):
+        saved = operator.post(page(journey), sent(journey, draft=strange))
+        assert (saved.status_code, "journey_saved" in saved.cookies) == (302, False)
+    refused = operator.post(page(journey), sent(journey, draft="a1b2", steps="none"))
+    assert "journey_saved" not in refused.cookies
+
+
+# --- What a hostile or clumsy person sends ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("[" * 100_000, "groups may be nested 5 levels deep"),
+        ('[{"a":' * 200 + "1" + "}]" * 200, "groups may be nested 5 levels deep"),
+        ("9" * 5_000, "be read."),
+        ("NaN", "The draft is not valid JSON."),
+        ("1e999", "be read."),
+        ("{", "The draft is not valid JSON."),
+        ('"' + "x" * 1_000_000 + '"', "it takes 1,000,002 bytes, and 1,000,000 are allowed."),
+        (json.dumps([{**HELLO, "\ud800<script>": 1}]), "it has an unknown part."),
+        (json.dumps([{**HELLO, "<script>": 1}]), 'it has an unknown part "<script>".'),
+        (json.dumps([{**HELLO, "text": "{{" + "<b>" * 5_000}]), "and 10,000 are allowed."),
+        (json.dumps([HELLO] * 10_000), "the journey has 10,000, and 100 are allowed."),
+    ],
+)
+def test_a_save_refuses_what_is_out_of_bounds_and_shows_it_again(
+    operator: Client, raw: str, said: str
+) -> None:
+    journey = draft()
+    answer = operator.post(page(journey), {**sent(journey), "steps": raw})
+    assert answer.status_code == 200
+    [message, *_] = answer.context["adminform"].form.errors["steps"]
+    assert said in message
+    assert "<script>" not in answer.content.decode().replace("&lt;", "")
+    assert operator.post(page(journey), {**sent(journey), "trigger": raw}).status_code == 200
+    assert journey.versions.count() == 1
+
+
+def test_problems_by_the_hundred_are_told_in_part(operator: Client) -> None:
+    steps = [{"kind": "wait", "id": f"s{n}", "amount": 0, "unit": "days"} for n in range(100)]
+    told = save(operator, draft(), steps=steps)
+    assert len(told) == 51
+    assert told[-1] == "There are 50 more problems."
+
+
+def test_a_trial_of_a_loop_stops_after_five_hundred_lines(operator: Client) -> None:
+    """It would else be a page of 70,000 messages."""
+    journey = draft()
+    messages = [{**HELLO, "id": f"m{n}", "text": "x" * 1_600} for n in range(98)]
+    steps = [*messages, {"kind": "wait", "id": "w", "amount": 1, "unit": "hours", "next": "m0"}]
+    contact = {"trial-joins": joins_test(journey)["lists"][0]}
+    answer = ask(operator, journey, "trial", steps=steps, trigger=journey.trigger, contact=contact)
+    shown = answer.content.decode()
+    assert shown.count("<li>") == 501
+    assert "The trial stops after 500 lines." in shown
+
+
+def test_a_trial_takes_so_many_fields(operator: Client) -> None:
+    contact = {"trial-fields_given": "\n".join(f"f{n} = x" for n in range(2_000))}
+    answer = ask(operator, draft(), "trial", steps=[HELLO], trigger=None, contact=contact)
+    assert "Custom fields: Ensure this value has at most 10000 characters" in answer.content.decode()
+
+
+INJECTED = "</text><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"
+
+
+def test_nothing_that_is_written_becomes_markup(operator: Client) -> None:
+    account, sending_list = new_account()
+    SendingList.objects.filter(pk=sending_list.pk).update(list_name=INJECTED, brand_name=INJECTED)
+    fields: dict[str, Any] = {INJECTED: INJECTED}
+    member(sending_list, NOON, **fields)
+    sending_list.refresh_from_db()
+    test = {"kind": "field", "name": INJECTED, "operator": "eq", "values": [INJECTED]}
+    steps: list[dict[str, Any]] = [
+        {"kind": "message", "id": "a", "text": INJECTED + "{{brand_name}}{{<b>x</b>}}"},
+        {"kind": "set_field", "id": "b", "name": INJECTED, "value": INJECTED},
+        {"kind": "condition", "id": "c", "test": {"kind": "all", "of": [test, *joins(sending_list)["of"]]}},
+        {"kind": "exit", "id": "d"},
+    ]
+    journey = new_journey(account, joins(sending_list), *steps, name=INJECTED)
+    enrolled(member(sending_list, NOON), NOON)
+    tick(NOON)
+    contact = {"trial-joins": sending_list.pk, "trial-fields_given": f"x = {INJECTED}"}
+    faulty = [*steps, {"kind": INJECTED, "id": INJECTED}, {"kind": "wait", "id": "e", INJECTED: 1}]
+    shown = [
+        operator.get(page(journey)).content.decode(),
+        operator.post(page(journey), sent(journey, steps=faulty)).content.decode(),
+        ask(operator, journey, "preview", steps=steps, trigger=journey.trigger).json()["flow"],
+        ask(operator, journey, "preview", steps=faulty, trigger=journey.trigger).json()["flow"],
+        ask(
+            operator, journey, "trial", steps=steps, trigger=journey.trigger, contact=contact
+        ).content.decode(),
+        ask(
+            operator, journey, "trial", steps=faulty, trigger=journey.trigger, contact=contact
+        ).content.decode(),
+    ]
+    for text in shown:
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert "<b>x" not in text
+
+
+def test_another_account_s_list_is_none(operator: Client) -> None:
+    other = Account.objects.create(name="Other")
+    theirs = SendingList.objects.create(account=other, phone_number="+18005550009", list_name="Secret")
+    journey = draft()
+    for document in (joins(theirs), {"kind": "all", "of": [{"kind": "any", "of": joins(theirs)["of"]}]}):
+        [said] = save(operator, journey, trigger=document)
+        assert said.endswith("choose another list: a chosen one is not a list of this account.")
+    condition = {"kind": "condition", "id": "c", "test": joins(theirs)}
+    answer = ask(operator, journey, "preview", steps=[condition], trigger=None).json()
+    assert answer["problems"][0]["path"] == "test.of.0.lists"
+    assert "Secret" not in answer["flow"]
+    contact = {"trial-joins": theirs.pk}
+    tried = ask(operator, journey, "trial", steps=[HELLO], trigger=None, contact=contact)
+    assert "Select a valid choice" in tried.content.decode()
+
+
+@pytest.mark.parametrize("name", ["preview", "trial", "change"])
+def test_a_post_without_the_token_is_refused(name: str) -> None:
+    guarded = Client(enforce_csrf_checks=True)
+    guarded.force_login(User.objects.create_superuser("operator"))
+    journey = draft()
+    assert guarded.post(page(journey, name), "{}", content_type="application/json").status_code == 403
+
+
+def test_who_may_only_look_changes_nothing(client: Client) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_journey"))
+    client.force_login(viewer)
+    journey = draft()
+    assert client.post(page(journey), sent(journey, name="mine", status="active")).status_code == 403
+    journey.refresh_from_db()
+    assert (journey.name, journey.status) == ("Welcome", "draft")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_saves_at_the_same_time_one_is_asked(operator: Client) -> None:
+    journey = draft()
+    texts = ["one", "two"]
+    pages = [sent(journey, steps=tagged(text)) for text in texts]
+
+    def send(given: dict[str, Any]) -> int:
+        try:
+            other = Client()
+            other.cookies = operator.cookies
+            return int(other.post(page(journey), given).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        statuses = list(pool.map(send, pages))
+    assert sorted(statuses) == [200, 302]
+    journey.refresh_from_db()
+    assert journey.version is not None
+    assert journey.version.steps == tagged(texts[statuses.index(302)])
+    assert (journey.revision, journey.versions.count()) == (2, 2)

@@ -313,8 +313,8 @@ def test_a_test_names_up_to_a_thousand_lists(good: dict[str, Any]) -> None:
     assert test.lists == numbers
 
 
-NO_CONDITION = "A group has no condition: add one, or remove the group."
-NO_LIST = "A condition names a list that the account does not have."
+NO_CONDITION = "Add a condition to the empty group, or remove the group."
+NO_LIST = "Choose another list: a chosen one is not a list of this account."
 
 
 @pytest.mark.parametrize(
@@ -322,22 +322,22 @@ NO_LIST = "A condition names a list that the account does not have."
     [
         (AllOf([YES, field("eq", ""), field("in", "", "x"), field("exists"), field("contains", " ")]), []),
         (nested(MOST_LEVELS), []),
-        (nested(MOST_LEVELS + 1), ["Groups are nested more than 5 levels deep."]),
+        (nested(MOST_LEVELS + 1), ["Remove the innermost group: groups may be nested 5 levels deep."]),
         (AllOf([YES] * MOST_TESTS), []),
-        (AnyOf([AllOf([YES] * MOST_TESTS), NO]), ["There are more than 50 conditions."]),
+        (AnyOf([AllOf([YES] * MOST_TESTS), NO]), ["Remove conditions: there are 51, and 50 are allowed."]),
         (AllOf([]), [NO_CONDITION]),
-        (AnyOf([YES, AnyOf([]), AllOf([])]), [NO_CONDITION]),
-        (field("exists", "x"), ['"a exists" takes no value.']),
-        (field("exists", ""), ['"a exists" takes no value.']),
+        (AnyOf([YES, AnyOf([]), AllOf([])]), [NO_CONDITION, NO_CONDITION]),
+        (field("exists", "x"), ['Remove the value: "exists" takes none.']),
+        (field("exists", ""), ['Remove the value: "exists" takes none.']),
         *(
-            (field(operator, *values), ['The condition on "a" takes one value.'])
+            (field(operator, *values), ["Enter one value."])
             for operator in ("eq", "ne", "contains")
             for values in ((), ("x", "y"))
         ),
-        (field("contains", ""), ['What must "a" contain?']),
-        (field("in"), ['The condition on "a" takes at least one value.']),
-        (field("not_in"), ['The condition on "a" takes at least one value.']),
-        (HappenedTest(Event.JOINED), ["Which list must the contact have joined?"]),
+        (field("contains", ""), ["Enter the text that the field must contain."]),
+        (field("in"), ["Enter at least one value."]),
+        (field("not_in"), ["Enter at least one value."]),
+        (HappenedTest(Event.JOINED), ["Choose at least one list."]),
         (HappenedTest(Event.JOINED, lists=[1, 2]), []),
         (HappenedTest(Event.SENT), []),
         (HappenedTest(Event.FAILED, "m1"), []),
@@ -347,15 +347,24 @@ NO_LIST = "A condition names a list that the account does not have."
         (
             AllOf([AnyOf([field("in"), ListTest(Membership.ON, [3])]), field("eq", name="b")]),
             [
-                'The condition on "a" takes at least one value.',
+                "Enter at least one value.",
                 NO_LIST,
-                'The condition on "b" takes one value.',
+                "Enter one value.",
             ],
         ),
     ],
 )
 def test_what_is_wrong_is_said_in_sentences(test: Test, sentences: list[str]) -> None:
-    assert list(problems(test, {1, 2})) == sentences
+    assert [problem.message for problem in problems(test, {1, 2})] == sentences
+
+
+def test_a_problem_says_where_it_is() -> None:
+    test = AllOf([YES, AnyOf([field("in"), AnyOf([]), ListTest(Membership.ON, [3])])])
+    assert [problem.path for problem in problems(test, {1}, "test")] == [
+        "test.of.1.of.0.values",
+        "test.of.1.of.1",
+        "test.of.1.of.2.lists",
+    ]
 
 
 def test_a_trigger_is_read_as_it_was_written() -> None:

@@ -6,16 +6,27 @@ import msgspec
 import pytest
 
 from journeys import steps
-from journeys.steps import END, MOST_STEPS, Plan, Problem, Step, read_plan
+from journeys.conditions import Problem
+from journeys.steps import END, MOST_STEPS, Plan, Step, read_plan
 
 Document = dict[str, Any]
 LISTS = {1, 2}
-NO_WAY = "No way leads to it."
-LOOP = "It would be reached again without a wait of an hour in between."
-TOO_LONG = "Its waits add up to more than 30 days."
-LONG_WAIT = "A wait is at most 30 days long."
-NO_STEP = "It goes on with a step that does not exist."
-NO_MESSAGE = "It asks for a message that is no step of this journey."
+NO_WAY = "Let a step lead here, or remove this one: no step leads to it."
+LOOP = "Add a wait of at least 1 hour to the loop that this step is in: it repeats without a pause."
+TOO_LONG = "Shorten the waits: together they take more than 30 days."
+LONG_WAIT = {
+    "days": "Enter a whole number of days from 1 to 30.",
+    "hours": "Enter a whole number of hours from 1 to 720.",
+    "minutes": "Enter a whole number of minutes from 1 to 43,200.",
+}
+NO_MESSAGE = "Choose another message: the chosen step sends none."
+
+
+def no_step(label: str) -> str:
+    return f'Choose another step in "{label}": the chosen one does not exist.'
+
+
+NEXT, YES, NO = no_step("Then go to"), no_step("If yes, go to"), no_step("If no, go to")
 ON = {"kind": "list", "operator": "on", "lists": [1]}
 
 
@@ -199,7 +210,9 @@ def test_what_is_no_list_of_steps_is_refused(document: Any) -> None:
 @pytest.mark.parametrize("number", [MOST_STEPS, MOST_STEPS + 1])
 def test_a_journey_has_at_most_a_hundred_steps(number: int) -> None:
     found = problems(*(message(f"m{place}") for place in range(number)))
-    assert found == ([("", "There are more than 100 steps.")] if number > MOST_STEPS else [])
+    assert found == (
+        [("", "Remove steps: the journey has 101, and 100 are allowed.")] if number > MOST_STEPS else []
+    )
 
 
 def test_two_steps_of_one_id_are_the_only_thing_said() -> None:
@@ -209,27 +222,27 @@ def test_two_steps_of_one_id_are_the_only_thing_said() -> None:
 @pytest.mark.parametrize(
     ("document", "sentences"),
     [
-        (message("a", next="nowhere"), [NO_STEP]),
-        (message("a", next="A"), [NO_STEP]),
-        (wait("a", next="nowhere"), [NO_STEP]),
-        (until("a", next="nowhere"), [NO_STEP]),
-        (set_field("a", next="nowhere"), [NO_STEP]),
-        (condition("a", "nowhere"), [NO_STEP]),
-        (condition("a", END, "nowhere"), [NO_STEP]),
-        (condition("a", "nowhere", "neither"), [NO_STEP, NO_STEP]),
-        (message("a", " "), ["The message is empty."]),
-        (message("a", "Hi\x07"), ["The message holds a character that can't be sent."]),
+        (message("a", next="nowhere"), [NEXT]),
+        (message("a", next="A"), [NEXT]),
+        (wait("a", next="nowhere"), [NEXT]),
+        (until("a", next="nowhere"), [NEXT]),
+        (set_field("a", next="nowhere"), [NEXT]),
+        (condition("a", "nowhere"), [YES]),
+        (condition("a", END, "nowhere"), [NO]),
+        (condition("a", "nowhere", "neither"), [YES, NO]),
+        (message("a", " "), ["Enter the text of the message."]),
+        (message("a", "Hi\x07"), ["Remove the character U+0007: it can't be sent."]),
         (
             message("a", "{{a"),
-            ['The message has a macro that can\'t be read: "{{a" is not closed by "}}".'],
+            ['Correct the merge tag at "{{a": write {{name}} or {{name|fallback}}.'],
         ),
         (
             condition("a", test={"kind": "all", "of": []}),
-            ["A group has no condition: add one, or remove the group."],
+            ["Add a condition to the empty group, or remove the group."],
         ),
         (
             condition("a", test={**ON, "lists": [3]}),
-            ["A condition names a list that the account does not have."],
+            ["Choose another list: a chosen one is not a list of this account."],
         ),
     ],
 )
@@ -271,7 +284,7 @@ def test_a_condition_asks_for_message_steps(test: Document, sentences: list[str]
     ],
 )
 def test_a_wait_is_at_most_thirty_days_long(amount: int, unit: str, long: bool) -> None:
-    assert problems(wait("w", amount, unit)) == ([("w", LONG_WAIT), ("", TOO_LONG)] if long else [])
+    assert problems(wait("w", amount, unit)) == ([("w", LONG_WAIT[unit])] if long else [])
 
 
 @pytest.mark.parametrize(
@@ -396,9 +409,9 @@ def test_all_problems_are_told_at_once() -> None:
         steps.problems(Plan(read_plan([message("a", "", next="z"), wait("b", 31), EXIT]).steps), LISTS)
     )
     assert found == [
-        Problem(NO_STEP, "a"),
-        Problem("The message is empty.", "a"),
-        Problem(LONG_WAIT, "b"),
+        Problem(NEXT, "a", "next"),
+        Problem("Enter the text of the message.", "a", "text"),
+        Problem(LONG_WAIT["days"], "b", "amount"),
         Problem(NO_WAY, "b"),
         Problem(NO_WAY, "exit"),
     ]
@@ -410,7 +423,9 @@ def test_no_step_is_called_as_the_end_is() -> None:
 
 
 def test_far_too_many_steps_are_refused_and_no_error() -> None:
-    assert problems(*(message(f"m{n}") for n in range(2_000))) == [("", "There are more than 100 steps.")]
+    assert problems(*(message(f"m{n}") for n in range(2_000))) == [
+        ("", "Remove steps: the journey has 2,000, and 100 are allowed.")
+    ]
 
 
 def test_what_is_nested_madly_is_refused() -> None:

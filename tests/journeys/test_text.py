@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from journeys.messages.text import LONGEST, LONGEST_VALUE, macros, problems, render, segments
+from journeys.messages.text import LONGEST, LONGEST_TEMPLATE, LONGEST_VALUE, problems, render, segments, tags
 
 KNOWN = {"phone_number": "+14155559876", "list_name": "Deals", "brand_name": "Acme"}
 
@@ -107,18 +107,29 @@ def test_a_message_is_cut_at_what_the_gateway_takes() -> None:
     assert render("." + "{{a}}" * 8, fields, {}) == "." + "x" * (LONGEST - 1)
 
 
-def test_macros_are_named_once_each_in_their_order() -> None:
-    assert macros("{{b}} {{ a |x}} {{{{c}} {{b|y}} {{two words}}") == ["b", "a", "two words"]
-    assert macros("none {{{{") == []
+def test_tags_are_named_once_each_with_whether_they_have_a_fallback_everywhere() -> None:
+    found = tags("{{b}} {{ a |x}} {{{{c}} {{b|y}} {{two words}} {{d|}}")
+    assert list(found.items()) == [("b", False), ("a", True), ("two words", False), ("d", True)]
+    assert tags("none {{{{") == {}
 
 
-EMPTY = "The message is empty."
-UNPRINTABLE = "The message holds a character that can't be sent."
-TOO_LONG = "The message is longer than 1,600 characters."
+EMPTY = "Enter the text of the message."
 
 
-def unreadable(why: str) -> str:
-    return f"The message has a macro that can't be read: {why}"
+def unprintable(code: str) -> str:
+    return f"Remove the character U+{code}: it can't be sent."
+
+
+def too_long(length: str) -> str:
+    return f"Shorten the text: it has {length} characters, and 1,600 are allowed."
+
+
+def unreadable(near: str) -> str:
+    return f'Correct the merge tag at "{near}": write {{{{name}}}} or {{{{name|fallback}}}}.'
+
+
+def nameless(tag: str) -> str:
+    return f'Enter a field name in the merge tag "{tag}": write {{{{name}}}}.'
 
 
 @pytest.mark.parametrize(
@@ -127,30 +138,35 @@ def unreadable(why: str) -> str:
         ("Hi\nthere — 😀", []),
         ("", [EMPTY]),
         (" \n ", [EMPTY]),
-        ("\t", [EMPTY, UNPRINTABLE]),
-        ("Hi\x00", [UNPRINTABLE]),
-        ("Hi\rthere", [UNPRINTABLE]),
-        ("Hi\x85", [UNPRINTABLE]),
-        ("Hi \ud83d", [UNPRINTABLE]),
-        ("{{a|\x07}}", [UNPRINTABLE]),
-        ("Hi {{a", [unreadable('"{{a" is not closed by "}}".')]),
-        ("Hi {{a}", [unreadable('"{{a}" is not closed by "}}".')]),
-        ("{{a{{b}}", [unreadable('"{{a{{b}}" is not closed by "}}".')]),
-        ("{{{a}}}", [unreadable('"{{{a}}}" is not closed by "}}".')]),
-        ("{{a|{b}}}", [unreadable('"{{a|{b}}}" is not closed by "}}".')]),
-        ("{{" + "a" * 99, [unreadable(f'"{{{{{"a" * 18}" is not closed by "}}}}".')]),
-        ("{{{{{{", [unreadable('"{{" is not closed by "}}".')]),
-        ("{{}}", [unreadable('"{{}}" names no field.')]),
-        ("{{ }}", [unreadable('"{{ }}" names no field.')]),
-        ("{{|there}}", [unreadable('"{{|there}}" names no field.')]),
-        ("{{ | there}}", [unreadable('"{{ | there}}" names no field.')]),
+        ("\t", [EMPTY, unprintable("0009")]),
+        ("Hi\x00", [unprintable("0000")]),
+        ("Hi\rthere", [unprintable("000D")]),
+        ("Hi\x85", [unprintable("0085")]),
+        ("Hi \ud83d", [unprintable("D83D")]),
+        ("{{a|\x07}}", [unprintable("0007")]),
+        ("Hi {{a", [unreadable("{{a")]),
+        ("Hi {{a}", [unreadable("{{a}")]),
+        ("{{a{{b}}", [unreadable("{{a{{b}}")]),
+        ("{{{a}}}", [unreadable("{{{a}}}")]),
+        ("{{a|{b}}}", [unreadable("{{a|{b}}}")]),
+        ("{{" + "a" * 99, [unreadable("{{" + "a" * 18)]),
+        ("{{{{{{", [unreadable("{{")]),
+        ("{{}}", [nameless("{{}}")]),
+        ("{{ }}", [nameless("{{ }}")]),
+        ("{{|there}}", [nameless("{{|there}}")]),
+        ("{{ | there}}", [nameless("{{ | there}}")]),
         ("x" * LONGEST, []),
-        ("x" * (LONGEST + 1), [TOO_LONG]),
+        ("x" * (LONGEST + 1), [too_long("1,601")]),
         ("x" * LONGEST + "{{a}}" * 9, []),
-        ("x" * 800 + "{{a}}" + "x" * 801, [TOO_LONG]),
+        ("x" * 800 + "{{a}}" + "x" * 801, [too_long("1,601")]),
         ("{{{{" * 800, []),
-        ("{{{{" * 801, [TOO_LONG]),
-        ("\x00" * (LONGEST + 1), [UNPRINTABLE, TOO_LONG]),
+        ("{{{{" * 801, [too_long("1,602")]),
+        ("\x00" * (LONGEST + 1), [unprintable("0000"), too_long("1,601")]),
+        ("{{" + "a" * (LONGEST_TEMPLATE - 4) + "}}", []),
+        (
+            "{{" + "a" * LONGEST_TEMPLATE + "}}",
+            ["Shorten the text: it has 10,004 characters with its merge tags, and 10,000 are allowed."],
+        ),
     ],
 )
 def test_what_is_wrong_with_a_template_is_said(template: str, sentences: list[str]) -> None:
@@ -159,10 +175,10 @@ def test_what_is_wrong_with_a_template_is_said(template: str, sentences: list[st
 
 @pytest.mark.parametrize("template", ["{{a", "{{}}", "{{{a}}}"])
 def test_a_template_that_cannot_be_read_is_not_sent(template: str) -> None:
-    with pytest.raises(ValueError, match=r"is not closed|names no field"):
+    with pytest.raises(ValueError, match=r"Correct the merge tag|Enter a field name"):
         render(template, {"a": "x"}, {})
-    with pytest.raises(ValueError, match=r"is not closed|names no field"):
-        macros(template)
+    with pytest.raises(ValueError, match=r"Correct the merge tag|Enter a field name"):
+        tags(template)
 
 
 @pytest.mark.parametrize(
