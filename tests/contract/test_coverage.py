@@ -287,7 +287,11 @@ TABLE: list[tuple[str, ...]] = [
     ("In a dry run `contacts_created` counts n", LATER + "bounds, Idempotency-Key and headers"),
     ("The same `Idempotency-Key` with the same", LATER + "bounds, Idempotency-Key and headers"),
     ("Answers under `/api/v2` bear `Cache-Cont", LATER + "bounds, Idempotency-Key and headers"),
-    ("A provider's answer that it doesn't docu", LATER + "bounds, Idempotency-Key and headers"),
+    (
+        "A provider's answer that it doesn't docu",
+        "providers/test_live.py::test_what_a_provider_does_not_document_is_never_charged_and_never_verified",
+        "lookups/test_sources.py::test_nonsense_and_bare_statuses",
+    ),
     # Imports: a file in
     ("`POST /api/v2/imports`, `multipart/form-", LATER + "imports"),
     ("CSV (comma, semicolon, tab or pipe; quot", LATER + "imports"),

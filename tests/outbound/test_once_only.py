@@ -10,11 +10,12 @@ import pytest
 from tests.support import LIST, new_number, new_numbers
 from trackly.embedded.home import free_port
 from trackly.embedded.stack import Stack
-from trackly.outbound import NoTurn, OutboundError, Request, Response, Verdict, check_status, read_as
+from trackly.outbound import Endpoint, NoTurn, OutboundError, Request, Response, Verdict
 from trackly.outbound.breaker import Breaker
 from trackly.outbound.calling import caller
 from trackly.outbound.http import basic
 from trackly.outbound.limit import Limit
+from trackly.outbound.twilio import error_code
 from trackly.redis import client
 from trackly.sandbox.messages import Answer, Form
 from trackly.sandbox.server import Stub
@@ -33,10 +34,15 @@ def _own_redis(servers: Stack, settings: Any) -> None:
     settings.REDIS_URL = servers.environment["REDIS_URL"]
 
 
+ENDPOINT = Endpoint(name="A gateway", path="/Messages.json", address="ADDRESS", credentials="CREDENTIALS")
+
+
 def read(response: Response) -> str:
     if response.status != 201:
-        check_status(response)
-    sid: str = read_as(response, dict[str, Any])["sid"]
+        if error_code(response) == 21211:
+            raise OutboundError("no such number", Verdict.NOT_THIS)
+        ENDPOINT.check_status(response)
+    sid: str = ENDPOINT.read(response, dict[str, Any])["sid"]
     return sid
 
 

@@ -57,3 +57,7 @@ class Line:
     def takes_text(self) -> bool:
         """Nothing speaks against a text message."""
         return self.valid and self.in_service is not False and self.kind not in WITHOUT_TEXT
+
+    def tells_something(self) -> bool:
+        """Whether the provider knows anything that a disposition depends on."""
+        return not self.valid or self.in_service is not None or self.kind is not LineKind.UNKNOWN

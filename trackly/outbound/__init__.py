@@ -1,6 +1,7 @@
 """HTTP to services outside: one discipline for all of them."""
 
-from trackly.outbound.calling import Caller, caller, check_status, read_as
+from trackly.outbound.calling import Caller, caller
+from trackly.outbound.endpoint import Endpoint
 from trackly.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
 from trackly.outbound.http import OK, Request, Response, basic
 from trackly.outbound.retry import backoff, retry_after
@@ -9,6 +10,7 @@ from trackly.outbound.ticks import in_ticks
 __all__ = [
     "OK",
     "Caller",
+    "Endpoint",
     "NoTurn",
     "OutboundError",
     "Request",
@@ -18,8 +20,6 @@ __all__ = [
     "backoff",
     "basic",
     "caller",
-    "check_status",
     "in_ticks",
-    "read_as",
     "retry_after",
 ]

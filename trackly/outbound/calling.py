@@ -15,14 +15,13 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import aiohttp
-import msgspec
 from django.conf import settings
 
 from trackly.outbound.breaker import Breaker
 from trackly.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
-from trackly.outbound.http import OK, TOO_MANY_REQUESTS, Request, Response
+from trackly.outbound.http import Request, Response
 from trackly.outbound.limit import Limit
-from trackly.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff, retry_after
+from trackly.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff
 
 T = TypeVar("T")
 
@@ -42,11 +41,21 @@ class Caller:
         """Run `work` in the loop; from any other thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def ask(self, service: str, subject: str, request: Request, read: Callable[[Response], T]) -> T:
+    async def ask(
+        self,
+        service: str,
+        subject: str,
+        request: Request,
+        read: Callable[[Response], T],
+        *,
+        tells: Callable[[T], bool] | None = None,
+    ) -> T:
         """Send `request` until `read` makes an answer of the response.
 
         At most TRACKLY_LOOKUP_TRIES tries fail, at most five more are told to wait (429). `subject` is what
         the question is about. `read` raises OutboundError and TooFast; so does this, but for TooFast.
+        `tells`: whether an answer says anything about its subject; given, a long run of answers that don't
+        opens the circuit, NOT_THIS among them.
         """
         breaker, limit = self._service(service)
 
@@ -60,23 +69,25 @@ class Caller:
                     waited += 1
                     seconds = backoff(waited + 2) if exc.after is None else exc.after * random.uniform(1, 1.2)  # noqa: S311
                     if waited > MOST_WAITS or seconds > LONGEST_WAIT or breaker.is_open:
-                        breaker.failed(subject)
-                        raise OutboundError("asks to be asked less often", Verdict.TRY_AGAIN) from exc
+                        failure = OutboundError("asks to be asked less often", Verdict.TRY_AGAIN)
+                        breaker.failed(subject, failure)
+                        raise failure from exc
                     await limit.pause(seconds)
                 except OutboundError as exc:
                     if exc.verdict in (Verdict.NOT_THIS, Verdict.LATER):
-                        breaker.answered()
+                        told = tells is None or exc.verdict is Verdict.LATER
+                        breaker.answered(subject, told=told, why=exc)
                         raise
                     failed += 1
                     is_final = exc.verdict in (Verdict.NOT_US, Verdict.MAYBE)
                     gives_up = is_final or failed >= settings.TRACKLY_LOOKUP_TRIES
                     if gives_up or failed > 1 or breaker.is_open:  # one failure is nothing yet
-                        breaker.failed(subject)
+                        breaker.failed(subject, exc)
                     if gives_up or breaker.is_open:
                         raise
                     await asyncio.sleep(backoff(failed))
                 else:
-                    breaker.answered()
+                    breaker.answered(subject, told=tells is None or tells(answer))
                     return answer
 
         return await breaker.guard(work)
@@ -154,28 +165,6 @@ class Caller:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-
-def read_as(response: Response, model: type[T]) -> T:
-    """A response's JSON body. Raises OutboundError for one that is none, or another."""
-    try:
-        return msgspec.json.decode(response.content, type=model)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
-
-
-def check_status(response: Response) -> None:
-    """What a status says where the service's own error codes say nothing. Raises OutboundError, TooFast."""
-    status = response.status
-    if status == OK:
-        return
-    if status == TOO_MANY_REQUESTS:
-        raise TooFast(retry_after(response.headers.get("Retry-After")))
-    if status in (408, 425) or status >= 500:  # noqa: PLR2004 - RFC 9110, RFC 8470
-        verdict = Verdict.TRY_AGAIN
-    else:  # a redirect, or no permission, is ours to mend; other 4xx are about what was asked
-        verdict = Verdict.NOT_US if status < 400 or status in (401, 402, 403) else Verdict.NOT_THIS  # noqa: PLR2004
-    raise OutboundError(f"answered {status}", verdict)
 
 
 _callers: dict[int, Caller] = {}

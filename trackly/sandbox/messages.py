@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-from trackly.sandbox.faults import Faults
+from trackly.sandbox.faults import BLOCKED, Faults
 
 Form = Mapping[str, str]
 Answer = tuple[int, dict[str, Any]]
 """Status and body."""
 
 PATH = re.compile(r"/2010-04-01/Accounts/([A-Za-z0-9]+)/Messages\.json")
-_NOT_TAKEN = {"429", "500"}
-"""Faults that Twilio answers with instead of taking the message."""
+_NOT_TAKEN = {"429", "500", *BLOCKED}
+"""Faults that are answered instead of taking the message."""
 _REQUIRED = {"To": 21604, "From": 21603, "Body": 21602}
 _REFUSED_TO = {
     "+15005550001": 21211,

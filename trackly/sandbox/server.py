@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from trackly.sandbox import messages, wire
-from trackly.sandbox.faults import Faults, Log
+from trackly.sandbox.faults import BLOCKED, Faults, Log
 from trackly.sandbox.messages import Messages
 from trackly.sandbox.numbers import NUMBERS, Number
 from trackly.sandbox.stripe import Stripe, signature
@@ -193,6 +193,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(500, wire.error(service, 500))
         elif fault == "nonsense":
             self._send(status, b"<html>\xff\xfe It works!</html>", {})
+        elif fault in BLOCKED:
+            self._send(int(fault), b"<html>Access denied</html>", {}, kind="text/html")
         elif fault == "half":
             self._send(status, body[: len(body) // 2], {}, promised=len(body))
             self.close_connection = True
