@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import structlog
 from celery import shared_task
-from django.utils import timezone
 
 from journeys.engine import advance as advancing
 from journeys.engine import claim as claiming
@@ -24,7 +23,7 @@ _EXPIRES_SECONDS = 10
 @shared_task(ignore_result=True)
 def tick() -> None:
     """By beat: who is due goes on, what is due is sent. One at a time, on all machines."""
-    now = timezone.now()
+    now = sql.now()
     with sql.exclusively("journeys tick") as is_ours:
         if not is_ours:
             return
@@ -47,7 +46,7 @@ def tick() -> None:
 @shared_task(ignore_result=True)
 def advance(ids: Sequence[int]) -> None:
     """Claimed enrollments go on."""
-    _, made = advancing.advance(ids, timezone.now())
+    _, made = advancing.advance(ids, sql.now())
     if made:
         try:
             send.apply_async(expires=_EXPIRES_SECONDS)
@@ -62,7 +61,7 @@ def send() -> None:
         with sql.exclusively(f"sender {number}") as is_ours:
             if is_ours:
                 ends = time.monotonic() + _SENDING_SECONDS
-                while outbox.send(timezone.now()) and time.monotonic() < ends:
+                while outbox.send(sql.now()) and time.monotonic() < ends:
                     continue
                 return
 
@@ -72,4 +71,4 @@ def confirm() -> None:
     """Ask the gateway what became of messages that it never answered for."""
     with sql.exclusively("confirm messages") as is_ours:
         if is_ours:
-            outbox.confirm(timezone.now())
+            outbox.confirm(sql.now())

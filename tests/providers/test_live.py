@@ -137,7 +137,7 @@ def test_paid_validation_that_nobody_answers_is_a_provider_error_and_costs_nothi
 def test_what_a_provider_does_not_document_is_never_charged_and_never_verified(
     live_stack: RunningStack, provider: Provider, fault: str
 ) -> None:
-    """As a wrong URL, a firewall or a captive portal answers: first a new number's carrier, then validation."""
+    """As a wrong URL, a firewall or a captive portal answers: first for carriers, then for validation."""
     api, numbers = live_stack.account("--billing", "active"), new_numbers(20)
     provider.set(shares={fault: 1.0})
     summary = api.summary(*(contact(number) for number in numbers))

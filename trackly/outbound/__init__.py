@@ -3,9 +3,9 @@
 from trackly.outbound.calling import Caller, caller
 from trackly.outbound.endpoint import Endpoint
 from trackly.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
-from trackly.outbound.http import OK, Request, Response, basic
+from trackly.outbound.http import OK, Permit, Request, Response, basic
 from trackly.outbound.retry import backoff, retry_after
-from trackly.outbound.ticks import in_ticks
+from trackly.outbound.ticks import boot_clock, in_ticks
 
 __all__ = [
     "OK",
@@ -13,12 +13,14 @@ __all__ = [
     "Endpoint",
     "NoTurn",
     "OutboundError",
+    "Permit",
     "Request",
     "Response",
     "TooFast",
     "Verdict",
     "backoff",
     "basic",
+    "boot_clock",
     "caller",
     "in_ticks",
     "retry_after",

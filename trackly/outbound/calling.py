@@ -10,11 +10,13 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from django.conf import settings
 
 from trackly.outbound.breaker import Breaker
@@ -22,8 +24,32 @@ from trackly.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
 from trackly.outbound.http import Request, Response
 from trackly.outbound.limit import Limit
 from trackly.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff
+from trackly.outbound.ticks import boot_clock
 
 T = TypeVar("T")
+
+
+class _Body(aiohttp.BytesPayload):
+    """A form, which is not written after `until` (by boot_clock).
+
+    A process can stand still anywhere: waiting for a connection, or with one in its hands. This is the last
+    point before the bytes are the kernel's, and what goes before it (head and all) makes no request.
+    """
+
+    def __init__(self, form: Mapping[str, str], until: float | None) -> None:
+        super().__init__(urlencode(form).encode(), content_type="application/x-www-form-urlencoded")
+        self._until = until
+        self.is_late = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._until is not None and boot_clock() > self._until:
+            self.is_late = True
+            raise TooLate
+        await super().write_with_length(writer, content_length)
+
+
+class TooLate(Exception):
+    """The request was not written."""
 
 
 class Caller:
@@ -63,8 +89,9 @@ class Caller:
             failed = waited = 0
             while True:
                 await self._turn(limit, request)
+                until = await request.permit() if request.permit else None
                 try:
-                    answer = await self._try(request, read)
+                    answer = await self._try(request, read, until)
                 except TooFast as exc:
                     waited += 1
                     seconds = backoff(waited + 2) if exc.after is None else exc.after * random.uniform(1, 1.2)  # noqa: S311
@@ -100,12 +127,15 @@ class Caller:
         except TimeoutError:
             raise NoTurn from None
 
-    async def _try(self, request: Request, read: Callable[[Response], T]) -> T:
+    async def _try(self, request: Request, read: Callable[[Response], T], until: float | None) -> T:
+        body = _Body(request.form, until) if request.form is not None else None
         async with self._in_flight:
             try:
                 async with asyncio.timeout(request.timeout or settings.TRACKLY_LOOKUP_TIMEOUT):
-                    response = await self._send(request)
+                    response = await self._send(request, body)
             except (aiohttp.ClientError, TimeoutError) as exc:
+                if body is not None and body.is_late:
+                    raise NoTurn from None
                 arrived = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
                 verdict = Verdict.MAYBE if request.once and arrived else Verdict.TRY_AGAIN
                 # Not `from exc`: its message names the URL, and so the number.
@@ -121,7 +151,7 @@ class Caller:
                 raise OutboundError(str(exc), Verdict.MAYBE) from exc
             raise
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, body: "_Body | None") -> Response:
         if self._session is None:
             self._session = session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # the semaphore is the limit
@@ -138,7 +168,7 @@ class Caller:
             request.url,
             params=request.params,
             headers=request.headers,
-            data=request.form,
+            data=body,
             allow_redirects=False,  # no provider of ours redirects; credentials go nowhere else
         )
         async with sent as got:

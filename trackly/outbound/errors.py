@@ -27,7 +27,7 @@ class OutboundError(Exception):
 
 
 class NoTurn(OutboundError):
-    """Nobody was asked: the service's rate, or a pause that it asked for, leaves no turn in time."""
+    """Nothing was sent: the service's rate, a pause that it asked for, or a standstill left no turn."""
 
     def __init__(self) -> None:
         super().__init__("no turn in time", Verdict.LATER)

@@ -228,6 +228,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The `Date` of an answer: by the clock that its messages' times are by."""
+        return super().date_time_string(timestamp or self.server.messages.clock().timestamp())
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Say nothing: the line would hold the phone number."""
 
