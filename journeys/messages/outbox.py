@@ -164,7 +164,7 @@ def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHou
         return Change(row["id"], MessageStatus.FAILED, error="It was tried for a day in vain.")
     if row["created_at"] < now - TOO_OLD:
         return Change(row["id"], MessageStatus.CANCELLED, error="It was held for too long.")
-    until = quiet.until(now, clock.zone(row["time_zone"])) if quiet else None
+    until = quiet.until(now, clock.zones(row["to_number"], row["time_zone"])) if quiet else None
     if row["on_hold"] or until:
         return Change(row["id"], MessageStatus.QUEUED, due_at=until or now + clock.HOLD)
     return Change(row["id"], MessageStatus.SENDING)

@@ -1,13 +1,14 @@
 """A worker that sends what is due, in a process of its own, and stands still where a test wants it to.
 
 `python -m tests.journeys.stopped DATABASE_URL STUB_URL REDIS_URL PLACE`. At PLACE it says "here" and waits
-for a line, loop and all: `claimed` (the rows are its own, nothing was handed over), `granted` (it may post) or
-`connected` (it has the connection). In the end it says how many it sent.
+for a line, loop and all: `claimed` (the rows are its own, nothing was handed over), `granted` (it may post)
+or `connected` (it has the connection). In the end it says how many it sent.
 """
 
 import os
 import sys
 from typing import Any
+from unittest.mock import patch
 
 DATABASE, STUB, REDIS, PLACE = sys.argv[1:]
 os.environ |= {"DATABASE_URL": DATABASE, "REDIS_URL": REDIS, "DJANGO_SETTINGS_MODULE": "tests.settings"}
@@ -47,13 +48,12 @@ async def connected(*given: Any, **more: Any) -> Any:
     return connection
 
 
-match PLACE:
-    case "claimed":
-        outbox._hand_over = claimed
-    case "granted":
-        Caller._send = granted  # type: ignore[method-assign]
-    case "connected":
-        aiohttp.TCPConnector.connect = connected  # type: ignore[method-assign]
+PLACES = {
+    "claimed": patch.object(outbox, "_hand_over", claimed),
+    "granted": patch.object(Caller, "_send", granted),
+    "connected": patch.object(aiohttp.TCPConnector, "connect", connected),
+}
+PLACES[PLACE].start()
 settings.TRACKLY_MESSAGES, settings.TRACKLY_QUIET_HOURS = "twilio", ()
 settings.TWILIO_MESSAGES_URL, settings.TRACKLY_CONFIRM_AFTER = STUB, 1.0
 print(outbox.send(sql.now()), flush=True)  # noqa: T201

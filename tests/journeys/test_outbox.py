@@ -135,7 +135,7 @@ def test_in_quiet_hours_a_message_waits_for_its_contacts_morning(world: World, s
     settings.TRACKLY_QUIET_HOURS = (time(21), time(8))
     early = NOW.replace(hour=14)
     asleep = world.message(world.member(time_zone="America/Los_Angeles"), due_at=early)
-    awake = world.message(world.member(time_zone="America/New_York"), due_at=early)
+    awake = world.message(world.member("+12125550123", time_zone="America/New_York"), due_at=early)
     assert outbox.send(early) == 2
     assert (status(asleep), asleep.due_at, asleep.attempts) == (
         MessageStatus.QUEUED,

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ class Stopped:
 
 
 @pytest.fixture
-def world(stub: Stub, servers: Stack, settings: Any) -> Iterator[World]:
+def world(stub: Stub, servers: Stack, settings: Any) -> World:
     settings.REDIS_URL = servers.environment["REDIS_URL"]
     settings.TRACKLY_MESSAGES, settings.TRACKLY_QUIET_HOURS = "twilio", ()
     settings.TRACKLY_CONFIRM_AFTER = 1.0
@@ -59,6 +58,12 @@ def world(stub: Stub, servers: Stack, settings: Any) -> Iterator[World]:
     made.now = timezone.now()
     stub.messages.clock = timezone.now
     return made
+
+
+def lost(message: OutboundMessage) -> bool:
+    """Whether the worker is taken for dead, by real time."""
+    outbox.look_after(sql.now())
+    return status(message) == MessageStatus.UNCONFIRMED
 
 
 def looked_after(message: OutboundMessage) -> bool:
@@ -97,7 +102,7 @@ def test_a_process_that_was_stopped_while_its_message_is_unconfirmed_leaves_it_t
     message = world.message()
     worker = Stopped(world.stub, settings.REDIS_URL, "connected")
     try:
-        eventually(lambda: outbox.look_after(sql.now()) or status(message) == MessageStatus.UNCONFIRMED)
+        eventually(lambda: lost(message))
         assert worker.go_on() == "0\n"
         assert (status(message), world.taken(message)) == (MessageStatus.UNCONFIRMED, [])
         eventually(lambda: looked_after(message))
