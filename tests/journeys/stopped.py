@@ -48,12 +48,13 @@ async def connected(*given: Any, **more: Any) -> Any:
     return connection
 
 
-PLACES = {
-    "claimed": patch.object(outbox, "_hand_over", claimed),
-    "granted": patch.object(Caller, "_send", granted),
-    "connected": patch.object(aiohttp.TCPConnector, "connect", connected),
-}
-PLACES[PLACE].start()
+match PLACE:
+    case "claimed":
+        patch.object(outbox, "_hand_over", claimed).start()
+    case "granted":
+        patch.object(Caller, "_send", granted).start()
+    case "connected":
+        patch.object(aiohttp.TCPConnector, "connect", connected).start()
 settings.TRACKLY_MESSAGES, settings.TRACKLY_QUIET_HOURS = "twilio", ()
 settings.TWILIO_MESSAGES_URL, settings.TRACKLY_CONFIRM_AFTER = STUB, 1.0
 print(outbox.send(sql.now()), flush=True)  # noqa: T201
