@@ -39,6 +39,8 @@ class Number(NamedTuple):
     calling_code: str
     type: int
     """PhoneNumberType."""
+    region: str
+    """ISO 3166-1, two letters: the country; 001 where it is tied to none."""
 
 
 @lru_cache(maxsize=1024)  # of lists' numbers, which come again and again
@@ -64,7 +66,8 @@ def parse(text: str) -> Number | None:
     prefix = plan.prefix.match(national)
     if prefix is not None and (prefix.end() or prefix.lastindex) and not _is_read_as_written(text):
         return None
-    return Number(text, code, plan.types[found.lastgroup])
+    group = found.lastgroup
+    return Number(text, code, plan.types[group], group.rpartition("_")[2] if group else "")
 
 
 def _calling_code(text: str) -> str:

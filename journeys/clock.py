@@ -7,8 +7,14 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
+from contacts.carriers.zones import of_e164
 from journeys.steps import Wait, WaitUntil
 
+Zones = tuple[ZoneInfo, ...]
+"""Where a contact may be, the likeliest zone first; at least one."""
+_AHEAD = timedelta(days=2)
+_LEAST_LOUD = timedelta(hours=2)
+"""Of two days: an hour of each is left for sending, however many zones a number may be in."""
 HOLD = timedelta(minutes=15)
 """After this a message is looked at again whose list is paused, or whose account is suspended."""
 
@@ -20,6 +26,11 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name or settings.TRACKLY_TIME_ZONE)
     except (KeyError, ValueError, OSError):  # as ZoneInfo says that there is none
         return ZoneInfo(settings.TRACKLY_TIME_ZONE)
+
+
+def zones(phone_number: str, name: str) -> Zones:
+    """Every zone in which a number's holder may be; `name`'s (see zone) where the number does not say."""
+    return tuple(map(zone, of_e164(phone_number) or (name,)))
 
 
 def _moment(day: datetime, at: time, where: ZoneInfo) -> datetime:
@@ -54,8 +65,20 @@ class QuietHours:
     start: time
     end: time
 
-    def until(self, now: datetime, where: ZoneInfo) -> datetime | None:
-        """When the quiet hours end that last just now; None: there are none now."""
+    def until(self, now: datetime, where: ZoneInfo | Zones) -> datetime | None:
+        """When the quiet hours end that last just now; None: there are none now.
+
+        Of several zones, the likeliest first: when it is not quiet in any of them. Those that leave no hour
+        of the day for that are left out, the least likely ones first.
+        """
+        if isinstance(where, ZoneInfo):
+            return self._until(now, where)
+        if len(where) == 1:
+            return self._until(now, where[0])
+        ends = _loud(self, now, where)[0][0]
+        return ends if ends > now else None
+
+    def _until(self, now: datetime, where: ZoneInfo) -> datetime | None:
         local = now.astimezone(where)
         at = local.time()
         if self.start <= self.end:
@@ -68,6 +91,41 @@ class QuietHours:
         again = datetime.combine(local.date(), self.end, where).replace(fold=1).astimezone(UTC)
         ends = _next(self.end, local, where)
         return min(ends, again) if again > now else ends
+
+    def _begin(self, now: datetime, where: ZoneInfo) -> datetime:
+        """When the next quiet hours begin; `now` is in none."""
+        local = now.astimezone(where)
+        begins = _next(self.start, local, where)
+        again = datetime.combine(local.date(), self.start, where).replace(fold=1).astimezone(UTC)
+        return min(begins, again) if again > now else begins
+
+
+@lru_cache(maxsize=4096)  # all messages of a set are looked at as of one moment, and have few sets of zones
+def _loud(quiet: QuietHours, now: datetime, zones: Zones) -> list[tuple[datetime, datetime]]:
+    """The times within two days in which it is not quiet in any zone, from `now` on; at least one."""
+    free = _loud_in(quiet, now, zones[0])
+    for zone in zones[1:]:
+        own = _loud_in(quiet, now, zone)
+        both = [
+            (max(begin, other), min(end, last))
+            for begin, end in free
+            for other, last in own
+            if min(end, last) > max(begin, other)
+        ]
+        if sum((end - begin for begin, end in both), timedelta()) >= _LEAST_LOUD:
+            free = both
+    return free
+
+
+@lru_cache(maxsize=4096)
+def _loud_in(quiet: QuietHours, now: datetime, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+    found = []
+    begin = quiet.until(now, zone) or now.astimezone(UTC)
+    while begin < now + _AHEAD:
+        end = quiet._begin(begin, zone)
+        found.append((begin, end))
+        begin = quiet.until(end, zone) or end
+    return found
 
 
 def quiet_hours() -> QuietHours | None:

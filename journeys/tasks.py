@@ -8,11 +8,11 @@ from typing import Any
 import redis
 import structlog
 from celery import Task, shared_task
-from django.utils import timezone
 
 from journeys.engine import advance as advancing
 from journeys.engine import claim as claiming
 from journeys.messages import outbox
+from trackly import sql
 from trackly.leases.hold import hold
 from trackly.redis import client
 
@@ -29,7 +29,7 @@ _REQUESTED_SECONDS = 10
 @shared_task(ignore_result=True)
 def tick(every: float = 0.0) -> None:
     """By beat: who is due goes on, what is due is sent. One at a time, on all machines."""
-    now = timezone.now()
+    now = sql.now()
     with hold("journeys tick", every=every) as is_ours:
         if not is_ours:
             return
@@ -73,7 +73,7 @@ def _has_begun(task: "Task[Any, Any]") -> None:
 @shared_task(ignore_result=True)
 def advance(ids: Sequence[int]) -> None:
     """Claimed enrollments go on."""
-    _, made = advancing.advance(ids, timezone.now())
+    _, made = advancing.advance(ids, sql.now())
     if made:
         try:
             _request(send)
@@ -89,7 +89,7 @@ def send() -> None:
         with hold(f"sender {number}") as is_ours:
             if is_ours:
                 ends = time.monotonic() + _SENDING_SECONDS
-                while outbox.send(timezone.now()) and time.monotonic() < ends:
+                while outbox.send(sql.now()) and time.monotonic() < ends:
                     continue
                 return
 
@@ -100,4 +100,4 @@ def confirm() -> None:
     _has_begun(confirm)
     with hold("confirm messages") as is_ours:
         if is_ours:
-            outbox.confirm(timezone.now())
+            outbox.confirm(sql.now())

@@ -12,7 +12,6 @@ from phonenumbers import (
     PhoneNumberDesc,
     PhoneNumberFormat,
     carrier,
-    timezone,
 )
 from phonenumbers.carrierdata import CARRIER_DATA
 from phonenumbers.tzdata import TIMEZONE_DATA
@@ -46,7 +45,6 @@ class Said(NamedTuple):
 
     number_type: int
     carrier: str = ""
-    time_zone: str = ""
 
 
 def parsed(text: str) -> phonenumbers.PhoneNumber | None:
@@ -64,12 +62,7 @@ def parsed(text: str) -> phonenumbers.PhoneNumber | None:
 
 def facts_of(number: phonenumbers.PhoneNumber) -> Said:
     """What phonenumbers says of a valid number."""
-    zone = timezone.time_zones_for_number(number)[0]
-    return Said(
-        phonenumbers.number_type(number),
-        carrier.name_for_valid_number(number, "en"),
-        "" if zone == timezone.UNKNOWN_TIMEZONE else zone,
-    )
+    return Said(phonenumbers.number_type(number), carrier.name_for_valid_number(number, "en"))
 
 
 def by_phonenumbers(text: str) -> Said:
@@ -84,7 +77,7 @@ def by_us(text: str) -> Said:
     if number is None:
         return Said(UNKNOWN)
     facts = offline.look_up(number)
-    return Said(number.type, facts.carrier, facts.time_zone)
+    return Said(number.type, facts.carrier)
 
 
 def examples() -> list[str]:

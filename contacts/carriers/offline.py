@@ -1,12 +1,12 @@
 """Carrier facts from phonenumbers' metadata: no network, and no knowledge of what is in service."""
 
-from collections.abc import Iterable
 from functools import cache, lru_cache
 
-from phonenumbers import PhoneNumberType, is_number_type_geographical
+from phonenumbers import PhoneNumberType
 from phonenumbers.carrierdata import CARRIER_DATA
 from phonenumbers.tzdata import TIMEZONE_DATA
 
+from contacts.carriers import zones
 from contacts.carriers.facts import Facts, facts_of
 from contacts.phone import Number
 from trackly.lookups.line import Line, LineKind, words
@@ -36,13 +36,13 @@ def look_up(number: Number) -> Facts:
     head = number.e164[1 : 1 + _HEAD]
     if head in _DIVIDED:
         return _look_up(number)
-    return _alike(number.type, number.calling_code, head)
+    return _alike(number.type, number.calling_code, number.region, head)
 
 
 @cache
-def _alike(number_type: int, calling_code: str, head: str) -> Facts:
+def _alike(number_type: int, calling_code: str, region: str, head: str) -> Facts:
     """The facts of all numbers with this head, which is not divided: a few thousand there are."""
-    return _look_up(Number(f"+{head}", calling_code, number_type))
+    return _look_up(Number(f"+{head}", calling_code, number_type, region))
 
 
 def _look_up(number: Number) -> Facts:
@@ -50,16 +50,8 @@ def _look_up(number: Number) -> Facts:
 
 
 def time_zone(number: Number) -> str:
-    """The IANA name of a number's time zone; the first one, where its range spans several; empty: unknown.
-
-    As phonenumbers' `timezone.time_zones_for_number`: a number that is tied to no place has its country's.
-    """
-    code = number.calling_code
-    digits = number.e164[1:] if _is_tied(number.type, code) else code
-    for length in _time_zone_prefixes(code):
-        if zones := TIMEZONE_DATA.get(digits[:length]):
-            return zones[0]
-    return ""
+    """The IANA name of the likeliest of a number's time zones (contacts.carriers.zones); empty: unknown."""
+    return next(iter(zones.of(number)), "")
 
 
 def _carrier(number: Number) -> str:
@@ -72,24 +64,8 @@ def _carrier(number: Number) -> str:
 
 
 @cache
-def _is_tied(number_type: int, calling_code: str) -> bool:
-    """Whether numbers of the type belong to a place."""
-    return is_number_type_geographical(number_type, int(calling_code))
-
-
-@cache
-def _time_zone_prefixes(calling_code: str) -> list[int]:
-    return _lengths(TIMEZONE_DATA, calling_code)
-
-
-@cache
 def _carrier_prefixes(calling_code: str) -> list[int]:
-    return _lengths(CARRIER_DATA, calling_code)
-
-
-def _lengths(prefixes: Iterable[str], calling_code: str) -> list[int]:
-    """How long the prefixes of a calling code are: of a dozen lengths that there are, one to five."""
-    return sorted({len(prefix) for prefix in prefixes if prefix.startswith(calling_code)}, reverse=True)
+    return zones.lengths(CARRIER_DATA, calling_code)
 
 
 @lru_cache(maxsize=4096)

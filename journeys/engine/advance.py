@@ -185,6 +185,7 @@ def _traveller(row: Mapping[str, Any], person: Person, now: datetime) -> Travell
         step=row["step"],
         enrolled_at=row["enrolled_at"],
         where=clock.zone(row["time_zone"]),
+        zones=clock.zones(row["phone_number"], row["time_zone"]),
         person=person,
         known={name: row[name] for name in ("phone_number", "list_number", "list_name", "brand_name")},
         reachable=row["can_receive"],

@@ -40,6 +40,8 @@ class Traveller:
     """The carrier says that the number can take a message."""
     on_hold: datetime | None = None
     """Set: nothing may be sent to him now; to be looked at again then."""
+    zones: clock.Zones = ()
+    """Every zone that the contact may be in, whose quiet hours all count; empty: `where` alone."""
 
 
 @dataclass
@@ -94,7 +96,7 @@ def _stops_until(
     if isinstance(step, WAITS):
         return clock.wait_ends(step, now, traveller.where)
     if isinstance(step, Message):
-        return traveller.on_hold or (quiet.until(now, traveller.where) if quiet else None)
+        return traveller.on_hold or (quiet.until(now, traveller.zones or traveller.where) if quiet else None)
     return None
 
 

@@ -1,11 +1,17 @@
 """The outbox: messages leave it once each, by the gateway that TRACKLY_MESSAGES names.
 
-A row is marked as being sent before the gateway is asked. Where no answer comes (time-out, reset, the worker
-died) the gateway may have the message: the row is *unconfirmed* and not sent again, but looked for in the
-gateway's own list; only if it is not there, minutes later, it is sent another time.
+A row is marked as being sent before the gateway is asked. Right before its message is posted, the sender asks
+the database whether the row is still its own, and has a few seconds from then (_Permits): a process that
+stood still meanwhile posts nothing. Where no answer comes (time-out, reset, the worker died) the gateway may
+have the message: the row is *unconfirmed* and not sent again, but looked for in the gateway's own list; only
+if it is certain that it is not there, minutes later, it is sent another time. What stays in doubt for a day
+has failed.
+
+Every time here is the database's: the clocks of the machines need not agree.
 """
 
-import time
+import asyncio
+import queue
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,7 +21,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from contacts import memberships, rows
 from journeys import clock
@@ -23,7 +29,7 @@ from journeys.messages.gateways import OptedOut, Outgoing, gateway
 from journeys.models import MessageStatus, OutboundMessage
 from trackly import sql
 from trackly.api import json
-from trackly.outbound import NoTurn, OutboundError, Verdict, caller, in_ticks
+from trackly.outbound import NoTurn, OutboundError, Permit, Verdict, boot_clock, caller, in_ticks
 from trackly.outbound.breaker import CircuitOpen
 
 logger = structlog.get_logger(__name__)
@@ -34,13 +40,16 @@ _TURNS_SECONDS = 2
 """A set is no larger than what the gateway's rate lets through in so long."""
 KEEP_SECONDS = 30.0
 """How often a worker says of what it still holds that it is at it: a message may wait long for its turn."""
+POST_SECONDS = 20.0
+"""A message is posted so long after the database has said that it may be, at most."""
 MOST_ATTEMPTS = 100
 """With their pauses, about a day of trying."""
 TOO_OLD = timedelta(days=7)
 """A message that was held for so long (a paused list, a suspended account) is not sent any more."""
 GIVE_UP = timedelta(days=1)
-"""An unconfirmed message that could not be asked about for so long stays a failure."""
+"""An unconfirmed message that is in doubt for so long has failed: it may have been sent, so never again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=15)
+_GIVEN_UP = "It may have been sent, and is not sent again."
 _UNASKED_PAUSE = timedelta(seconds=5)
 _CONFIRM_PAUSE = timedelta(minutes=5)
 
@@ -76,10 +85,13 @@ WHERE message.id = input.id AND message.status = ANY(%(before)s)
 
 _KEEP = """
 UPDATE journeys_outboundmessage AS message SET claimed_at = %(now)s
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (id bigint, attempt int)
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (id bigint, attempt int), contacts_listcontact AS member
 WHERE message.id = input.id AND message.attempts = input.attempt AND message.status = 'sending'
-RETURNING message.id
+    AND member.id = message.list_contact_id
+RETURNING message.id, member.unsubscribed_at IS NOT NULL AS opted_out
 """
+
+_database_clock = sql.now
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,11 @@ def settled() -> timedelta:
 def silent() -> timedelta:
     """After this a message that a worker took and said no word of since is unconfirmed: he is dead."""
     return min(timedelta(minutes=2), settled())
+
+
+def post_within() -> float:
+    """Seconds for a permit: long over when what it is for is taken for lost."""
+    return min(POST_SECONDS, silent().total_seconds() / 4)
 
 
 def is_due(now: datetime) -> bool:
@@ -147,7 +164,7 @@ def _before_sending(row: Mapping[str, Any], now: datetime, quiet: clock.QuietHou
         return Change(row["id"], MessageStatus.FAILED, error="It was tried for a day in vain.")
     if row["created_at"] < now - TOO_OLD:
         return Change(row["id"], MessageStatus.CANCELLED, error="It was held for too long.")
-    until = quiet.until(now, clock.zone(row["time_zone"])) if quiet else None
+    until = quiet.until(now, clock.zones(row["to_number"], row["time_zone"])) if quiet else None
     if row["on_hold"] or until:
         return Change(row["id"], MessageStatus.QUEUED, due_at=until or now + clock.HOLD)
     return Change(row["id"], MessageStatus.SENDING)
@@ -158,38 +175,94 @@ def _hand_over(taken: Sequence[Mapping[str, Any]], now: datetime) -> int:
 
     How many the gateway was not asked to take.
     """
-    by, way = gateway(), caller()
+    by, way, permits = gateway(), caller(), _Permits()
     members = {row["id"]: row["list_contact_id"] for row in taken}
     attempts = {row["id"]: row["attempts"] + 1 for row in taken}
     asked: dict[int, Future[str]] = {
-        row["id"]: way.submit(by.send(way, Outgoing(row["from_number"], row["to_number"], row["text"])))
+        row["id"]: way.submit(
+            by.send(
+                way,
+                Outgoing(row["from_number"], row["to_number"], row["text"]),
+                permits.of(row["id"], attempts[row["id"]]),
+            )
+        )
         for row in taken
     }
     try:
-        return _follow(asked, members, attempts, now)
+        return _follow(asked, permits, members, attempts, now)
     finally:  # what could not be followed to its end must not be posted later
         for future in asked.values():
             future.cancel()
 
 
+class Withdrawn(OutboundError):
+    """The message may not be posted: it was taken from this sender, or its contact has opted out."""
+
+    def __init__(self, *, opted_out: bool) -> None:
+        why = "The contact opted out." if opted_out else "Another worker has the message."
+        super().__init__(why, Verdict.LATER)
+        self.opted_out = opted_out
+
+
+class _Permits:
+    """Messages that are about to be posted wait here for the database's word: one statement for all of them.
+
+    They ask in the caller's loop; the sender's thread, which has the connection, grants.
+    """
+
+    def __init__(self) -> None:
+        self._asked: queue.SimpleQueue[tuple[int, int, Future[float]]] = queue.SimpleQueue()
+
+    def of(self, message: int, attempt: int) -> Permit:
+        """What the message's request asks before each try."""
+
+        async def ask() -> float:
+            granted: Future[float] = Future()
+            self._asked.put((message, attempt, granted))
+            return await asyncio.wrap_future(granted)
+
+        return ask
+
+    def grant(self) -> None:
+        """Answer whatever has asked: it may be posted if its row is still the sender's, which is renewed."""
+        asked = []
+        while not self._asked.empty():
+            asked.append(self._asked.get())
+        if not asked:
+            return
+        until = boot_clock() + post_within()  # before the database is asked: also that may take long
+        ours = _keep({message: attempt for message, attempt, _ in asked}, _database_clock())
+        for message, _, granted in asked:
+            if not granted.set_running_or_notify_cancel():
+                continue
+            if ours.get(message) is False:
+                granted.set_result(until)
+            else:
+                granted.set_exception(Withdrawn(opted_out=message in ours))
+
+
 def _follow(
-    asked: Mapping[int, Future[str]], members: Mapping[int, int], attempts: Mapping[int, int], now: datetime
+    asked: Mapping[int, Future[str]],
+    permits: _Permits,
+    members: Mapping[int, int],
+    attempts: Mapping[int, int],
+    now: datetime,
 ) -> int:
     """Store what becomes of each message, each tick; how many were not asked about."""
-    begun = kept = time.monotonic()
+    kept = now
     unasked = 0
-    for done, left in in_ticks(asked):
-        at = now + timedelta(seconds=time.monotonic() - begun)
+    for done, left in in_ticks(asked, meanwhile=permits.grant):
+        at = _database_clock()
         known = {message: future for message, future in done.items() if not future.cancelled()}
         changes = [_outcome(message, future, attempts[message], at) for message, future in known.items()]
         unasked += sum(change.unasked for change in changes)
         opted_out = [members[message] for message, future in known.items() if _said_stop(future)]
         if changes:
             sql.in_transaction(partial(_store, changes, opted_out, at))
-        if time.monotonic() - kept >= KEEP_SECONDS:
-            kept = time.monotonic()
+        if (at - kept).total_seconds() >= KEEP_SECONDS:
+            kept = at
             still_ours = _keep({message: attempts[message] for message in left}, at)
-            for message in left.keys() - still_ours:  # this process stood still, and was taken for dead
+            for message in left.keys() - still_ours.keys():  # this process was taken for dead
                 left[message].cancel()
     return unasked
 
@@ -201,10 +274,14 @@ def _store(changes: Sequence[Change], opted_out: Sequence[int], now: datetime) -
     _mark(changes, now, MessageStatus.SENDING)
 
 
-def _keep(held: Mapping[int, int], now: datetime) -> set[int]:
-    """Say that a worker is at these messages (each with its attempt); those that are still its own."""
+def _keep(held: Mapping[int, int], now: datetime) -> dict[int, bool]:
+    """Say that a worker is at these messages (each with its attempt).
+
+    Those that are still its own, each with whether its contact has opted out meanwhile.
+    """
     wanted = json.encode([{"id": message, "attempt": attempt} for message, attempt in held.items()]).decode()
-    return {row["id"] for row in sql.in_transaction(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))}
+    kept = sql.in_transaction(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))
+    return {row["id"]: row["opted_out"] for row in kept}
 
 
 def _said_stop(future: Future[str]) -> bool:
@@ -216,6 +293,8 @@ def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> 
     change = partial(Change, message, attempt=attempt)
     if error is None:
         return change(MessageStatus.SENT, gateway_id=future.result())
+    if isinstance(error, Withdrawn) and error.opted_out:
+        return change(MessageStatus.CANCELLED, error=str(error), unasked=True)
     verdict = error.verdict if isinstance(error, OutboundError) else Verdict.MAYBE
     if not isinstance(error, OutboundError):  # what nobody foresaw may have happened after the sending
         logger.error("message_raised", message=message, exc_info=error)
@@ -223,8 +302,8 @@ def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> 
         return change(MessageStatus.FAILED, error=str(error)[:200])
     if verdict is Verdict.MAYBE:
         return change(MessageStatus.UNCONFIRMED, error=str(error)[:200])
-    if isinstance(error, NoTurn | CircuitOpen):
-        return change(MessageStatus.QUEUED, due_at=now + _UNASKED_PAUSE, error=str(error), unasked=True)
+    if isinstance(error, NoTurn | CircuitOpen | Withdrawn):
+        return change(MessageStatus.QUEUED, due_at=now + _UNASKED_PAUSE, error=str(error)[:200], unasked=True)
     if verdict is Verdict.NOT_US:
         logger.error("gateway_refuses_us", error=str(error))
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
@@ -265,8 +344,8 @@ def unconfirmed(now: datetime) -> QuerySet[OutboundMessage]:
 def confirm(now: datetime) -> int:
     """Ask the gateway whether it has what is unconfirmed; how many are settled. Not in a transaction.
 
-    What it has is sent; what it does not have is queued again. What it can't tell about now is asked about
-    again minutes later, so that it keeps no others.
+    What it has is sent; what it certainly does not have is queued again. What it can't tell about now is
+    asked about again minutes later, so that it keeps no others, and has failed after a day.
     """
     asked_for = unconfirmed(now).order_by("claimed_at")
     found = asked_for.select_related("list_contact__contact", "list_contact__sending_list")[:AT_ONCE]
@@ -278,47 +357,50 @@ def confirm(now: datetime) -> int:
             break
         except OutboundError as exc:
             logger.warning("not_confirmed", message=message.pk, error=str(exc))
-            _not_confirmed(message, now)
-            continue
+            change = _in_doubt(message, now, str(exc))
         sql.in_transaction(partial(_mark, [change], now, MessageStatus.UNCONFIRMED))
         settled_now += change.status is not MessageStatus.UNCONFIRMED
     return settled_now
 
 
-def _not_confirmed(message: OutboundMessage, now: datetime) -> None:
-    """Ask again later; after a day of asking nobody will know."""
-    row = OutboundMessage.objects.filter(pk=message.pk, status=MessageStatus.UNCONFIRMED)
+def _in_doubt(message: OutboundMessage, now: datetime, why: str) -> Change:
+    """It is asked about again later; after a day of asking it will never be known."""
+    change = partial(Change, message.pk, gateway=message.gateway)
     if (message.claimed_at or now) < now - GIVE_UP:
-        row.update(status=MessageStatus.FAILED, error="Nobody could say whether it was sent.")
-    else:
-        row.update(due_at=now + _CONFIRM_PAUSE)
+        return change(MessageStatus.FAILED, error=f"{_GIVEN_UP} {why}"[:200])
+    return change(MessageStatus.UNCONFIRMED, due_at=now + _CONFIRM_PAUSE, error=why[:200])
 
 
 def _confirmed(message: OutboundMessage, now: datetime) -> Change:
     """What an unconfirmed message is, by the gateway's list. Raises OutboundError."""
-    twins = OutboundMessage.objects.filter(
-        status=MessageStatus.SENDING, list_contact=message.list_contact_id, text=message.text
+    unsettled = OutboundMessage.objects.filter(
+        Q(status__in=[MessageStatus.SENDING, MessageStatus.UNCONFIRMED]) | Q(error__startswith=_GIVEN_UP),
+        list_contact=message.list_contact_id,
     )
-    if twins.exists():  # what the list has may be theirs
-        return Change(
-            message.pk,
-            MessageStatus.UNCONFIRMED,
-            due_at=now + _CONFIRM_PAUSE,
-            error=message.error,
-            gateway=message.gateway,
-        )
-    if known := _find(message):
-        return Change(message.pk, MessageStatus.SENT, gateway_id=known, gateway=message.gateway)
-    return Change(message.pk, MessageStatus.QUEUED, due_at=now, error="The gateway never got it.")
-
-
-def _find(message: OutboundMessage) -> str:
-    """The gateway's id of a message that it has after all, or empty. Raises OutboundError."""
+    if unsettled.filter(status=MessageStatus.SENDING, text=message.text).exists():
+        return _in_doubt(message, now, message.error)  # what the list has may be that one
     member, by, way = message.list_contact, gateway(message.gateway), caller()
     outgoing = Outgoing(member.sending_list.phone_number, member.contact.phone_number, message.text)
     # Since it was made, not since it was claimed: the claim is renewed, and any attempt's message will do.
-    candidates = way.submit(by.find(way, outgoing, message.pk, message.created_at)).result()
-    known = OutboundMessage.objects.filter(gateway=by.name, gateway_id__in=candidates)
-    taken = set(known.values_list("gateway_id", flat=True)) if candidates else set()
-    # The oldest: the newest may be another message's, of the same text, whose answer is just on its way.
-    return next((candidate for candidate in reversed(candidates) if candidate not in taken), "")
+    found = way.submit(by.find(way, outgoing, message.pk, now - message.created_at)).result()
+    same, unreadable = _not_taken(by.name, found.same), _not_taken(by.name, found.unreadable)
+    if unreadable and not same:
+        # Each of our messages to this number that is unsettled is among them, or it can't be told which is.
+        if len(unreadable) < unsettled.count():
+            return _in_doubt(message, now, "The gateway's list hides texts: one of its messages may be it.")
+        same = unreadable
+    if same:
+        # The oldest: the newest may be another message's, of the same text, whose answer is on its way.
+        return Change(message.pk, MessageStatus.SENT, gateway_id=same[-1], gateway=message.gateway)
+    if found.doubt:
+        return _in_doubt(message, now, found.doubt)
+    return Change(message.pk, MessageStatus.QUEUED, due_at=now, error="The gateway never got it.")
+
+
+def _not_taken(name: str, candidates: Sequence[str]) -> list[str]:
+    """The gateway's ids that are no other message's of ours."""
+    if not candidates:
+        return []
+    known = OutboundMessage.objects.filter(gateway=name, gateway_id__in=candidates)
+    taken = set(known.values_list("gateway_id", flat=True))
+    return [candidate for candidate in candidates if candidate not in taken]

@@ -310,7 +310,11 @@ TABLE: list[tuple[str, ...]] = [
         REQUESTS + "test_no_cache_keeps_an_answer",
         REQUESTS + "test_the_description_may_be_cached",
     ),
-    ("A provider's answer that it doesn't docu", LATER + "bounds, Idempotency-Key and headers"),
+    (
+        "A provider's answer that it doesn't docu",
+        "providers/test_live.py::test_what_a_provider_does_not_document_is_never_charged_and_never_verified",
+        "lookups/test_sources.py::test_nonsense_and_bare_statuses",
+    ),
     # Imports: a file in
     ("`POST /api/v2/imports`, `multipart/form-", LATER + "imports"),
     ("CSV (comma, semicolon, tab or pipe; quot", LATER + "imports"),

@@ -11,6 +11,13 @@ from journeys.enroll import Newcomer, enroll
 from journeys.models import Enrollment, OutboundMessage, Visit
 from tests.support import new_number
 
+_AREAS = {"America/New_York": "+1212", "America/Phoenix": "+1602", "Europe/London": "+44207"}
+
+
+def number_in(time_zone: str) -> str:
+    """A new number whose area code is of the time zone; Los Angeles' for zones that are not known here."""
+    return new_number().replace("+1415", _AREAS.get(time_zone, "+1415"))
+
 
 def member(
     sending_list: SendingList,
@@ -23,7 +30,7 @@ def member(
 ) -> ListContact:
     """A new member of a list, with custom fields."""
     contact, _ = Contact.objects.get_or_create(
-        phone_number=phone_number or new_number(),
+        phone_number=phone_number or number_in(time_zone),
         defaults={"time_zone": time_zone, "can_receive": can_receive},
     )
     return ListContact.objects.create(

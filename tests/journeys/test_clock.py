@@ -235,3 +235,116 @@ def test_an_end_of_quiet_hours_that_is_there_twice_is_the_next_one() -> None:
     quiet = QuietHours(time(21), time(1, 30))
     second = datetime(2026, 11, 1, 6, 15, tzinfo=UTC)  # 1:15 for the second time
     assert quiet.until(second, ZoneInfo("America/New_York")) == datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
+
+
+def at(text: str, where: str) -> datetime:
+    """A moment by that zone's clock, in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(where)).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("number", "now", "ends"),
+    [
+        # Jamaica, whose mobile numbers phonenumbers gives all zones from Adak to St John's.
+        (
+            "+18762101234",
+            at("2026-06-15T23:30", "America/Jamaica"),
+            at("2026-06-16T08:00", "America/Jamaica"),
+        ),
+        ("+18762101234", at("2026-06-15T20:59", "America/Jamaica"), None),
+        # An Australian mobile number may be Perth's, or Lord Howe Island's.
+        (
+            "+61412345678",
+            at("2026-06-15T06:00", "Australia/Perth"),
+            at("2026-06-15T08:00", "Australia/Perth"),
+        ),
+        (
+            "+61412345678",
+            at("2026-06-15T20:45", "Australia/Sydney"),
+            at("2026-06-16T08:00", "Australia/Perth"),
+        ),
+        ("+61412345678", at("2026-06-15T12:00", "Australia/Sydney"), None),
+        # 701: North Dakota is Chicago's time in the east, Denver's in the west.
+        ("+17014012345", at("2026-06-15T07:30", "America/Denver"), at("2026-06-15T08:00", "America/Denver")),
+        ("+17014012345", at("2026-06-15T20:30", "America/Denver"), at("2026-06-16T08:00", "America/Denver")),
+        # 907: Alaska, and the Aleutians an hour behind.
+        ("+19072012345", at("2026-06-15T08:30", "America/Anchorage"), at("2026-06-15T08:00", "America/Adak")),
+        ("+19072012345", at("2026-06-15T21:10", "America/Anchorage"), at("2026-06-16T08:00", "America/Adak")),
+        # 208: Idaho.
+        (
+            "+12083012345",
+            at("2026-06-15T08:30", "America/Boise"),
+            at("2026-06-15T08:00", "America/Los_Angeles"),
+        ),
+        (
+            "+12083012345",
+            at("2026-06-15T20:30", "America/Los_Angeles"),
+            at("2026-06-16T08:00", "America/Los_Angeles"),
+        ),
+        # Russia: 08:00 in Kaliningrad is 06:00 UTC, 21:00 in Kamchatka 09:00.
+        ("+79161234567", datetime(2026, 6, 15, 5, 59, tzinfo=UTC), datetime(2026, 6, 15, 6, tzinfo=UTC)),
+        ("+79161234567", datetime(2026, 6, 15, 6, tzinfo=UTC), None),
+        ("+79161234567", datetime(2026, 6, 15, 9, tzinfo=UTC), datetime(2026, 6, 16, 6, tzinfo=UTC)),
+        # The United States, from Hawaii's morning to New York's evening.
+        (
+            "+15005550123",
+            at("2026-06-15T07:59", "Pacific/Honolulu"),
+            at("2026-06-15T08:00", "Pacific/Honolulu"),
+        ),
+        ("+15005550123", at("2026-06-15T20:59", "America/New_York"), None),
+        (
+            "+15005550123",
+            at("2026-06-15T21:00", "America/New_York"),
+            at("2026-06-16T08:00", "Pacific/Honolulu"),
+        ),
+        # A number of the whole world, of which nothing is known: TRACKLY_TIME_ZONE.
+        ("+80012345678", at("2026-06-15T22:00", NEW_YORK), at("2026-06-16T08:00", NEW_YORK)),
+        ("+80012345678", at("2026-06-15T20:00", NEW_YORK), None),
+    ],
+)
+def test_it_is_quiet_where_it_may_be_quiet(number: str, now: datetime, ends: datetime | None) -> None:
+    assert NIGHT.until(now, clock.zones(number, "")) == ends
+
+
+def test_zones_that_leave_no_hour_are_left_out_the_least_likely_first() -> None:
+    """In New York and London it is day from 12:00 to 20:00 UTC; Tokyo's ends at 12:00."""
+    likely = tuple(map(ZoneInfo, (NEW_YORK, LONDON, "Asia/Tokyo", PHOENIX)))
+    without = likely[0], likely[1], likely[3]
+    begin = moment("2026-06-15T00:00Z")
+    ends = set()
+    for now in (begin + timedelta(minutes=30 * step) for step in range(96)):
+        ends.add(NIGHT.until(now, likely))
+        assert NIGHT.until(now, likely) == NIGHT.until(now, without)
+    assert ends == {None, *(moment(f"2026-06-{day}T15:00Z") for day in (15, 16, 17))}  # in Phoenix
+
+
+def test_the_likeliest_zone_counts_however_short_its_day_is() -> None:
+    quiet = QuietHours(time(9), time(8, 30))
+    both = ZoneInfo(PHOENIX), ZoneInfo(NEW_YORK)
+    assert quiet.until(at("2026-06-15T12:00", PHOENIX), both) == at("2026-06-16T08:30", PHOENIX)
+
+
+@pytest.mark.parametrize(
+    "day", ["2026-03-08", "2026-11-01", "2026-03-29", "2026-10-25", "2026-04-05", "2026-10-04"]
+)
+@pytest.mark.parametrize(
+    "names",
+    [
+        (NEW_YORK, PHOENIX),
+        ("America/Boise", "America/Los_Angeles"),
+        ("Australia/Sydney", "Australia/Brisbane", "Australia/Perth", "Australia/Lord_Howe"),
+        ("Europe/Madrid", "Atlantic/Canary"),
+        (LONDON, NEW_YORK),
+        ("America/Anchorage", "America/Adak"),
+    ],
+)
+def test_of_several_zones_the_end_is_the_first_moment_that_is_quiet_in_none(
+    day: str, names: tuple[str, ...]
+) -> None:
+    where, begin = tuple(map(ZoneInfo, names)), moment(f"{day}T00:00Z") - timedelta(days=1)
+    moments = [begin + timedelta(minutes=30 * step) for step in range(5 * 48)]
+    loud = [now for now in moments if not any(NIGHT.until(now, zone) for zone in where)]
+    for now in moments[: 3 * 48]:
+        ends = NIGHT.until(now, where)
+        assert (ends or now) == next(later for later in loud if later >= now)
+        assert ends is None or ends.tzinfo is UTC

@@ -6,21 +6,22 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from contacts.models import Contact, ListContact, SendingList
-from journeys import clock
+from journeys import clock, tasks
 from journeys.messages import outbox
 from journeys.messages.gateways import Outgoing
 from journeys.models import Enrollment, Journey, MessageStatus, OutboundMessage
 from tests.support import joins, new_account, new_journey, new_number
+from trackly import sql
 from trackly.accounts.models import Account
 from trackly.embedded.home import free_port
-from trackly.outbound import Caller, NoTurn, OutboundError, Verdict
+from trackly.outbound import Caller, NoTurn, OutboundError, Permit, Verdict
 from trackly.outbound.breaker import Breaker, CircuitOpen
 from trackly.outbound.calling import caller, forget
 from trackly.sandbox.faults import KINDS
@@ -101,8 +102,9 @@ def world(stub: Stub, settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
     """By Twilio, at any hour; in a set of messages no time passes but what a test lets pass."""
     settings.TRACKLY_MESSAGES, settings.TRACKLY_QUIET_HOURS = "twilio", ()
     settings.TRACKLY_BREAKER_THRESHOLD, settings.TRACKLY_BREAKER_PAUSE = 1000, 0
-    monkeypatch.setattr(outbox, "time", SimpleNamespace(monotonic=lambda: 0.0))
-    return World(stub)
+    made = World(stub)
+    monkeypatch.setattr(outbox, "_database_clock", lambda: made.now)
+    return made
 
 
 def status(message: OutboundMessage) -> str:
@@ -133,7 +135,7 @@ def test_in_quiet_hours_a_message_waits_for_its_contacts_morning(world: World, s
     settings.TRACKLY_QUIET_HOURS = (time(21), time(8))
     early = NOW.replace(hour=14)
     asleep = world.message(world.member(time_zone="America/Los_Angeles"), due_at=early)
-    awake = world.message(world.member(time_zone="America/New_York"), due_at=early)
+    awake = world.message(world.member("+12125550123", time_zone="America/New_York"), due_at=early)
     assert outbox.send(early) == 2
     assert (status(asleep), asleep.due_at, asleep.attempts) == (
         MessageStatus.QUEUED,
@@ -531,14 +533,14 @@ def test_a_message_that_the_list_has_no_answer_for_does_not_hold_up_the_others(
         world.message(status="unconfirmed", claimed_at=NOW + index * SECOND, gateway="twilio")
         for index in range(2)
     ]
-    find = outbox._find
+    find = outbox._confirmed
 
-    def finds(message: OutboundMessage) -> str:
+    def finds(message: OutboundMessage, now: datetime) -> outbox.Change:
         if message == messages[0]:
             raise OutboundError("refused with 21211", Verdict.NOT_THIS)
-        return find(message)
+        return find(message, now)
 
-    monkeypatch.setattr(outbox, "_find", finds)
+    monkeypatch.setattr(outbox, "_confirmed", finds)
     assert outbox.confirm(NOW + 10 * MINUTE) == 1
     assert list(map(status, messages)) == [MessageStatus.UNCONFIRMED, MessageStatus.QUEUED]
     assert messages[0].due_at == NOW + 15 * MINUTE
@@ -549,18 +551,18 @@ def test_a_message_that_the_list_has_no_answer_for_does_not_hold_up_the_others(
 def test_however_many_can_not_be_told_about_the_next_run_asks_about_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    member, find = world.member(), outbox._find
+    member, find = world.member(), outbox._confirmed
     for index in range(outbox.AT_ONCE):
         world.message(member, f"{index}", status="unconfirmed", claimed_at=NOW, gateway="twilio")
     good = world.message(status="unconfirmed", claimed_at=NOW + MINUTE, gateway="twilio")
     sid = world.take(good)
 
-    def finds(message: OutboundMessage) -> str:
+    def finds(message: OutboundMessage, now: datetime) -> outbox.Change:
         if message != good:
             raise OutboundError("refused with 21211", Verdict.NOT_THIS)
-        return find(message)
+        return find(message, now)
 
-    monkeypatch.setattr(outbox, "_find", finds)
+    monkeypatch.setattr(outbox, "_confirmed", finds)
     later = NOW + 10 * MINUTE
     assert [outbox.confirm(later) for _ in range(3)] == [0, 1, 0]
     assert (status(good), good.gateway_id) == (MessageStatus.SENT, sid)
@@ -573,13 +575,13 @@ def test_while_the_gateway_is_left_alone_it_is_asked_about_nothing(
     messages = [world.message(status="unconfirmed", claimed_at=NOW, gateway="twilio") for _ in range(3)]
     asked: list[int] = []
 
-    def finds(message: OutboundMessage) -> str:
+    def finds(message: OutboundMessage, now: datetime) -> outbox.Change:
         asked.append(message.pk)
         raise CircuitOpen("twilio_messages")
 
     later = NOW + 10 * MINUTE
     with monkeypatch.context() as patch:
-        patch.setattr(outbox, "_find", finds)
+        patch.setattr(outbox, "_confirmed", finds)
         assert outbox.confirm(later) == 0
     assert len(asked) == 1
     assert {(status(one), one.due_at) for one in messages} == {(MessageStatus.UNCONFIRMED, NOW)}
@@ -677,7 +679,9 @@ def test_what_nobody_could_tell_about_for_a_day_has_failed(
     outbox.confirm(NOW)
     assert status(message) == expected
     if expected is MessageStatus.FAILED:
-        assert message.error == "Nobody could say whether it was sent."
+        assert (
+            message.error == "It may have been sent, and is not sent again. Twilio answered 500 (error 20500)"
+        )
 
 
 def test_the_gateway_that_sends_nothing_says_what_it_would_have_sent(world: World, settings: Any) -> None:
@@ -714,7 +718,7 @@ class Slow:
         self.taken: list[str] = []
         self.error: Exception | None = None
 
-    async def send(self, _: Caller, message: Outgoing) -> str:
+    async def send(self, _: Caller, message: Outgoing, permit: Permit | None = None) -> str:  # noqa: ARG002
         try:
             async with asyncio.timeout(25):
                 while not self.gate.is_set():
@@ -745,15 +749,13 @@ def test_what_waits_long_for_its_turn_is_not_taken_for_lost(
     world: World, slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message, keep = world.message(), outbox._keep
-    passed = SimpleNamespace(seconds=0.0)
-    monkeypatch.setattr(outbox, "time", SimpleNamespace(monotonic=lambda: passed.seconds))
 
-    def keeps(held: Any, now: datetime) -> set[int]:
+    def keeps(held: Any, now: datetime) -> dict[int, bool]:
         ours = keep(held, now)
         outbox.look_after(now)
-        if passed.seconds > 600:
+        if now > NOW + 10 * MINUTE:
             slow.gate.set()
-        passed.seconds += 100
+        world.now += timedelta(seconds=100)
         return ours
 
     monkeypatch.setattr(outbox, "_keep", keeps)
@@ -771,7 +773,7 @@ def test_what_was_taken_from_a_worker_that_stood_still_it_does_not_send(
 ) -> None:
     message, keep, looked = world.message(), outbox._keep, []
 
-    def keeps(held: Any, now: datetime) -> set[int]:
+    def keeps(held: Any, now: datetime) -> dict[int, bool]:
         OutboundMessage.objects.update(**changes)
         looked.append(len(held))
         if len(looked) > 2:  # it goes on all the same
@@ -864,6 +866,188 @@ def test_what_nobody_foresaw_may_have_happened_after_the_sending(world: World, s
     message = world.message()
     outbox.send(NOW)
     assert status(message) == MessageStatus.UNCONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"status": "unconfirmed"}, MessageStatus.UNCONFIRMED),  # taken for lost
+        ({"attempts": 2}, MessageStatus.SENDING),  # by another worker
+    ],
+)
+def test_what_was_taken_from_a_worker_between_its_claim_and_the_post_is_not_posted(
+    world: World, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], expected: MessageStatus
+) -> None:
+    message, other = world.message(), world.message()
+    hand_over = outbox._hand_over
+
+    def stands_still(*given: Any) -> int:
+        OutboundMessage.objects.filter(pk=message.pk).update(**changes)
+        return hand_over(*given)
+
+    monkeypatch.setattr(outbox, "_hand_over", stands_still)
+    outbox.send(NOW)
+    assert (status(message), status(other)) == (expected, MessageStatus.SENT)
+    assert (world.taken(message), len(world.taken(other))) == ([], 1)
+
+
+def test_who_opts_out_between_the_claim_and_the_post_gets_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message, other = world.message(), world.message()
+    hand_over = outbox._hand_over
+
+    def opts_out(*given: Any) -> int:
+        ListContact.objects.filter(pk=message.list_contact_id).update(unsubscribed_at=NOW)
+        return hand_over(*given)
+
+    monkeypatch.setattr(outbox, "_hand_over", opts_out)
+    outbox.send(NOW)
+    assert (status(message), message.error, message.attempts) == (
+        MessageStatus.CANCELLED,
+        "The contact opted out.",
+        0,
+    )
+    assert (status(other), world.taken(message)) == (MessageStatus.SENT, [])
+
+
+def test_the_claim_is_renewed_right_before_the_post(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    message, hand_over = world.message(), outbox._hand_over
+
+    def waits(*given: Any) -> int:
+        world.now += MINUTE
+        return hand_over(*given)
+
+    monkeypatch.setattr(outbox, "_hand_over", waits)
+    outbox.send(NOW)
+    assert (status(message), message.claimed_at, message.sent_at) == (
+        MessageStatus.SENT,
+        NOW + MINUTE,
+        NOW + MINUTE,
+    )
+
+
+@pytest.mark.parametrize("confirm_after", [60.0, 300.0, 3600.0])
+def test_a_permit_has_ended_long_before_its_message_is_taken_for_lost(
+    settings: Any, confirm_after: float
+) -> None:
+    settings.TRACKLY_CONFIRM_AFTER = confirm_after
+    left = min(outbox.silent(), outbox.settled()).total_seconds() - outbox.post_within()
+    assert left >= settings.TRACKLY_MESSAGE_TIMEOUT + 30
+
+
+def doubtful(world: World, member: ListContact, text: str = "Hello") -> OutboundMessage:
+    return world.message(member, text, status="unconfirmed", claimed_at=NOW, gateway="twilio", attempts=1)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_where_the_list_hides_texts_what_the_gateway_has_is_not_sent_again(
+    world: World, *, arrived: bool
+) -> None:
+    world.stub.messages.hides_texts = True
+    before = world.member()
+    sent, message = world.message(before), doubtful(world, before)
+    outbox.send(NOW)  # this one it has, and it is known to be another
+    sids = [world.take(message)] if arrived else []
+    world.now += 10 * MINUTE
+    assert outbox.confirm(world.now) == 1
+    expected = (MessageStatus.SENT, sids[0]) if arrived else (MessageStatus.QUEUED, "")
+    assert (status(message), message.gateway_id) == expected
+    outbox.send(world.now)
+    assert status(sent) == status(message) == MessageStatus.SENT
+    assert len(world.taken(message)) == 2
+
+
+def test_where_it_can_not_be_told_which_of_two_the_gateway_has_none_is_sent_again(world: World) -> None:
+    world.stub.messages.hides_texts = True
+    member = world.member()
+    messages = [doubtful(world, member, "Hello"), doubtful(world, member, "Bye")]
+    world.take(messages[0])
+    asked = 0
+    while any(status(message) == MessageStatus.UNCONFIRMED for message in messages):
+        world.now += 5 * MINUTE
+        outbox.look_after(world.now)
+        outbox.confirm(world.now)
+        asked += 1
+        assert outbox.send(world.now) == 0
+    assert NOW + outbox.GIVE_UP < world.now < NOW + outbox.GIVE_UP + 10 * MINUTE
+    for message in messages:
+        assert message.status == MessageStatus.FAILED
+        assert message.error.startswith(
+            "It may have been sent, and is not sent again. The gateway's list hides"
+        )
+    assert len(world.stub.messages.taken) == 1
+
+
+def test_two_that_the_gateway_has_are_both_found_where_the_list_hides_texts(world: World) -> None:
+    world.stub.messages.hides_texts = True
+    member = world.member()
+    messages = [doubtful(world, member, "Hello"), doubtful(world, member, "Bye")]
+    sids = [world.take(message) for message in messages]
+    assert outbox.confirm(NOW + 10 * MINUTE) == 2
+    assert {(status(message), message.gateway_id) for message in messages} == {
+        (MessageStatus.SENT, sid) for sid in sids
+    }
+
+
+def test_where_the_list_hides_digits_what_it_may_have_is_not_sent_again(world: World) -> None:
+    world.stub.messages.hides_digits = True
+    message = doubtful(world, world.member())
+    assert outbox.confirm(NOW + 10 * MINUTE) == 1
+    assert status(message) == MessageStatus.QUEUED  # it has nothing at all
+    OutboundMessage.objects.update(status="unconfirmed")
+    world.take(message)
+    assert outbox.confirm(NOW + 10 * MINUTE) == 0
+    assert (status(message), message.due_at) == (MessageStatus.UNCONFIRMED, NOW + 15 * MINUTE)
+    assert message.error.startswith("Twilio hides digits of recipients")
+
+
+@pytest.mark.parametrize("skew", [-10 * MINUTE, 10 * MINUTE])
+def test_the_gateways_clock_need_not_be_right(world: World, skew: timedelta) -> None:
+    world.stub.messages.clock = lambda: world.now + skew
+    message = doubtful(world, world.member())
+    sid = world.take(message)
+    world.now += 10 * MINUTE
+    assert outbox.confirm(world.now) == 1
+    assert (status(message), message.gateway_id) == (MessageStatus.SENT, sid)
+
+
+@pytest.mark.parametrize("skew", [-10 * MINUTE, 10 * MINUTE])
+def test_this_machines_clock_need_not_be_right(
+    world: World, monkeypatch: pytest.MonkeyPatch, skew: timedelta
+) -> None:
+    """Beat's machine, and the senders': all that they compare is the database's."""
+    for task in (tasks.send, tasks.confirm):
+        monkeypatch.setattr(task, "apply_async", lambda **_: None)
+    monkeypatch.setattr(outbox, "_database_clock", sql.now)
+    wrong = timezone.now() + skew
+    monkeypatch.setattr(timezone, "now", lambda: wrong)
+    now = sql.now()
+    world.stub.messages.clock = lambda: datetime.now(UTC)
+    sending = world.message(status="sending", claimed_at=now, created_at=now, gateway="twilio", attempts=1)
+    young = world.message(status="unconfirmed", claimed_at=now, due_at=now, created_at=now, gateway="twilio")
+    lost = world.message(
+        status="sending", claimed_at=now - 3 * MINUTE, created_at=now - 3 * MINUTE, gateway="twilio"
+    )
+    old = world.message(
+        status="unconfirmed", claimed_at=now - 6 * MINUTE, created_at=now - 6 * MINUTE, gateway="twilio"
+    )
+    sid = world.take(old)
+    early = world.message(due_at=now + MINUTE, created_at=now)
+    due = world.message(due_at=now, created_at=now)
+    Enrollment.objects.update(due_at=now + timedelta(days=1))
+    for run in (tasks.tick, tasks.send, tasks.confirm):
+        run()
+    assert list(map(status, (sending, young, lost, early, due))) == [
+        MessageStatus.SENDING,
+        MessageStatus.UNCONFIRMED,
+        MessageStatus.UNCONFIRMED,
+        MessageStatus.QUEUED,
+        MessageStatus.SENT,
+    ]
+    assert (status(old), old.gateway_id) == (MessageStatus.SENT, sid)
+    assert due.claimed_at is not None
+    assert now <= due.claimed_at <= sql.now()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from trackly.outbound.breaker import Breaker, CircuitOpen
+from trackly.outbound.breaker import UNTOLD, Breaker, CircuitOpen
 
 THRESHOLD, PAUSE = 3, 10.0
 
@@ -145,5 +145,70 @@ def test_a_caller_that_gives_up_is_not_told_of_the_circuit(breaker: Breaker) -> 
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert not breaker._tasks
+
+    asyncio.run(run())
+
+
+def tell_nothing(breaker: Breaker, count: int) -> None:
+    for number in range(count):
+        breaker.answered(f"+{number}", told=False, why=RuntimeError("error 60600"))
+
+
+def test_a_long_run_of_answers_that_tell_nothing_opens_it_and_says_why(breaker: Breaker) -> None:
+    async def run() -> None:
+        tell_nothing(breaker, UNTOLD * THRESHOLD - 1)
+        assert await breaker.guard(answer) == "an answer"
+        tell_nothing(breaker, UNTOLD * THRESHOLD)
+        with pytest.raises(
+            CircuitOpen, match="could tell nothing about 15 numbers in a row, lastly: error 60600"
+        ):
+            await breaker.guard(answer)
+
+    asyncio.run(run())
+
+
+def test_numbers_that_nothing_can_be_told_about_are_no_trouble_among_others(breaker: Breaker) -> None:
+    for _ in range(20):
+        tell_nothing(breaker, UNTOLD * THRESHOLD - 1)
+        breaker.answered("+5")
+    for _ in range(100):
+        breaker.answered("+1", told=False)  # one number, again and again
+    assert not breaker.is_open
+
+
+def test_a_service_that_tells_nothing_lives_so_failures_are_no_run(breaker: Breaker) -> None:
+    for number in range(UNTOLD * THRESHOLD - 1):
+        breaker.failed(f"+{number}")
+        breaker.answered(f"+{number}", told=False)
+    assert not breaker.is_open
+
+
+def test_after_the_pause_only_an_answer_that_tells_something_closes_it_again(
+    breaker: Breaker, clock: Clock
+) -> None:
+    async def probe(*, told: bool) -> str:
+        async def ask() -> str:
+            breaker.answered("+99", told=told)
+            return "an answer"
+
+        clock.now += PAUSE
+        return await breaker.guard(ask)
+
+    async def run() -> None:
+        tell_nothing(breaker, UNTOLD * THRESHOLD)
+        assert await probe(told=False) == "an answer"
+        assert breaker.is_open
+        assert await probe(told=True) == "an answer"
+        assert not breaker.is_open
+
+    asyncio.run(run())
+
+
+def test_the_circuit_says_what_opened_it(breaker: Breaker) -> None:
+    async def run() -> None:
+        for number in range(THRESHOLD):
+            breaker.failed(f"+{number}", RuntimeError("answered 404: check the address"))
+        with pytest.raises(CircuitOpen, match="left alone for a while: answered 404: check the address"):
+            await breaker.guard(answer)
 
     asyncio.run(run())

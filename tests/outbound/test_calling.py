@@ -11,9 +11,11 @@ from trackly.embedded.stack import Stack
 from trackly.lookups.line import Line, LineKind
 from trackly.lookups.sources import SOURCES, first_answer, realphonevalidation, telnyx, twilio
 from trackly.outbound import OutboundError, Verdict
-from trackly.outbound.breaker import CircuitOpen
+from trackly.outbound.breaker import UNTOLD, CircuitOpen
 from trackly.outbound.calling import caller
+from trackly.sandbox import server, wire
 from trackly.sandbox.faults import KINDS
+from trackly.sandbox.numbers import Number
 from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.usefixtures("servers")
@@ -56,6 +58,40 @@ def test_what_always_goes_wrong_is_tried_three_times(stub: Stub, fault: str) -> 
     assert caught.value.verdict is Verdict.TRY_AGAIN
     assert number not in str(caught.value)
     assert stub.log.outcomes["twilio", number] == {fault: 3}
+
+
+@pytest.mark.parametrize("status", ["403", "404", "405"])
+@pytest.mark.parametrize("source", ["twilio", "telnyx"])
+def test_a_page_of_something_in_between_is_no_answer_and_soon_not_asked_for(
+    stub: Stub, settings: Any, source: str, status: str
+) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD = 3
+    stub.faults.shares = {status: 1.0}
+    for _ in range(3):
+        number = new_number()
+        with pytest.raises(OutboundError, match=f"answered {status} to /v2/.*: check ") as caught:
+            ask(first_answer(caller(), [source], number))
+        assert caught.value.verdict is Verdict.NOT_US
+        assert stub.log.outcomes[source, number] == {status: 1}
+    with pytest.raises(CircuitOpen, match=f"left alone for a while: .* answered {status} to "):
+        ask(first_answer(caller(), [source], new_number()))
+
+
+def test_a_service_that_can_tell_of_no_number_is_left_alone(
+    stub: Stub, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD = 2
+
+    def knows_nothing(asked: str, number: Number) -> wire.Answer:
+        status, body = wire.twilio(asked, number)
+        empty = {"type": None, "carrier_name": None, "error_code": 60600}
+        return status, {**body, "line_type_intelligence": empty}
+
+    monkeypatch.setitem(server._SERVICES, "twilio", knows_nothing)
+    for _ in range(2 * UNTOLD):
+        assert ask(first_answer(caller(), ["twilio"], new_number())) == Line(country="US")
+    with pytest.raises(CircuitOpen, match="could tell nothing about 10 numbers"):
+        ask(first_answer(caller(), ["twilio"], new_number()))
 
 
 def test_what_goes_wrong_once_is_answered(stub: Stub) -> None:

@@ -5,16 +5,18 @@ import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support import LIST, new_number, new_numbers
 from trackly.embedded.home import free_port
 from trackly.embedded.stack import Stack
-from trackly.outbound import NoTurn, OutboundError, Request, Response, Verdict, check_status, read_as
+from trackly.outbound import Endpoint, NoTurn, OutboundError, Request, Response, Verdict, boot_clock
 from trackly.outbound.breaker import Breaker
 from trackly.outbound.calling import caller
 from trackly.outbound.http import basic
 from trackly.outbound.limit import Limit
+from trackly.outbound.twilio import error_code
 from trackly.redis import client
 from trackly.sandbox.messages import Answer, Form
 from trackly.sandbox.server import Stub
@@ -33,10 +35,15 @@ def _own_redis(servers: Stack, settings: Any) -> None:
     settings.REDIS_URL = servers.environment["REDIS_URL"]
 
 
+ENDPOINT = Endpoint(name="A gateway", path="/Messages.json", address="ADDRESS", credentials="CREDENTIALS")
+
+
 def read(response: Response) -> str:
     if response.status != 201:
-        check_status(response)
-    sid: str = read_as(response, dict[str, Any])["sid"]
+        if error_code(response) == 21211:
+            raise OutboundError("no such number", Verdict.NOT_THIS)
+        ENDPOINT.check_status(response)
+    sid: str = ENDPOINT.read(response, dict[str, Any])["sid"]
     return sid
 
 
@@ -104,9 +111,9 @@ def test_what_nobody_listened_to_is_sent_again(stub: Stub, monkeypatch: pytest.M
     way, tries = caller(), []
     send = way._send
 
-    async def counted(request: Request) -> Response:
+    async def counted(request: Request, body: Any) -> Response:
         tries.append(request.once)
-        return await send(request)
+        return await send(request, body)
 
     monkeypatch.setattr(way, "_send", counted)
     with pytest.raises(OutboundError, match="no answer") as caught:
@@ -273,3 +280,72 @@ def test_what_is_not_taken_now_is_an_answer_and_is_not_asked_again(stub: Stub, s
     assert not breaker.is_open
     fails()
     assert breaker.is_open
+
+
+async def always() -> float:
+    return boot_clock() + 60
+
+
+def test_a_permit_is_asked_for_each_try_after_its_turn(stub: Stub, turns: list[bool]) -> None:
+    stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 0
+    number, asked = new_number(), []
+
+    async def permit() -> float:
+        asked.append(stub.asked("messages", number))
+        return await always()
+
+    with pytest.raises(OutboundError, match="less often"):
+        ask(post(base_of(stub), number, once=True, permit=permit))
+    assert asked == [0, 1, 2, 3, 4, 5]
+
+
+def test_without_a_permit_nothing_is_sent_and_that_says_nothing_of_the_service(
+    stub: Stub, settings: Any
+) -> None:
+    settings.TRACKLY_BREAKER_THRESHOLD = 1
+
+    async def refuses() -> float:
+        raise OutboundError("not any more", Verdict.LATER)
+
+    number = new_number()
+    with pytest.raises(OutboundError, match="not any more"):
+        ask(post(base_of(stub), number, once=True, permit=refuses))
+    assert stub.asked("messages", number) == 0
+    assert not service()[0].is_open
+
+
+def test_a_request_that_comes_to_be_written_too_late_is_not_written(stub: Stub) -> None:
+    late, number = new_number(), new_number()
+
+    async def expired() -> float:
+        return boot_clock() - 0.001
+
+    with pytest.raises(NoTurn):
+        ask(post(base_of(stub), late, once=True, permit=expired))
+    assert ask(post(base_of(stub), number, once=True, permit=always))
+    assert (stub.asked("messages", late), taken(stub, number)) == (0, 1)
+    assert not service()[0].is_open
+
+
+def test_the_last_look_at_the_clock_is_when_the_connection_stands(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped while it connects, or with a connection in its hands."""
+    connect, until = aiohttp.TCPConnector.connect, 0.0
+
+    async def permit() -> float:
+        nonlocal until
+        until = boot_clock() + 0.05
+        return until
+
+    async def connects(*given: Any, **more: Any) -> Any:
+        connection = await connect(*given, **more)
+        while boot_clock() <= until:  # the whole loop stands still
+            continue
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connects)
+    number = new_number()
+    with pytest.raises(NoTurn):
+        ask(post(base_of(stub), number, once=True, permit=permit))
+    assert stub.asked("messages", number) == 0

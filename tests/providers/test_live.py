@@ -133,6 +133,42 @@ def test_paid_validation_that_nobody_answers_is_a_provider_error_and_costs_nothi
     closed(api, provider)
 
 
+@pytest.mark.parametrize("fault", ["404", "403", "nonsense"])
+def test_what_a_provider_does_not_document_is_never_charged_and_never_verified(
+    live_stack: RunningStack, provider: Provider, fault: str
+) -> None:
+    """As a wrong URL, a firewall or a captive portal answers: first for carriers, then for validation."""
+    api, numbers = live_stack.account("--billing", "active"), new_numbers(20)
+    provider.set(shares={fault: 1.0})
+    summary = api.summary(*(contact(number) for number in numbers))
+    assert (summary["success_count"], summary["contacts_created"]) == (20, 20)
+    assert not verified(live_stack, numbers)
+    new = new_numbers(20)
+    summary = api.summary(*(contact(number, use_validation=True) for number in [*numbers, *new]))
+    assert [entry["code"] for entry in summary["errors"]] == ["provider_error"] * 40
+    assert not verified(live_stack, [*numbers, *new])
+    bought = "SELECT count(*) FROM billing_ledgerentry WHERE account_id = %s"
+    assert live_stack.count(bought, api.account_id) == 0
+    kept = "SELECT count(*) FROM lookups_lookup WHERE phone_number = ANY(%s) AND answer IS NOT NULL"
+    assert live_stack.count(kept, [*numbers, *new]) == 0
+    reasons = live_stack.rows(
+        "SELECT DISTINCT kind, error FROM lookups_lookup WHERE phone_number = ANY(%s)", [*numbers, *new]
+    )
+    for kind, address in (("carrier", "TWILIO_LOOKUPS_URL"), ("validation", "TELNYX_URL")):
+        assert any(address in error for found, error in reasons if found == kind), reasons
+    assert all(error for _, error in reasons)
+    closed(api, provider)
+    again = [contact(number, use_validation=True) for number in numbers]
+    eventually(lambda: api.summary(*again)["error_count"], lambda failed: failed == 0)
+    paid = live_stack.rows(
+        "SELECT v.phone_number FROM billing_ledgerentry c JOIN billing_validation v ON v.id = c.validation_id"
+        " WHERE c.account_id = %s AND v.phone_number = ANY(%s)",
+        api.account_id,
+        numbers,
+    )
+    assert sorted(number for (number,) in paid) == numbers
+
+
 def test_a_number_in_ten_batches_at_once_is_looked_up_once_and_paid_for_once(
     live_stack: RunningStack, provider: Provider
 ) -> None:

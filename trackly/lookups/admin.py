@@ -11,7 +11,7 @@ from trackly.lookups.models import Lookup
 
 @admin.register(Lookup)
 class LookupAdmin(ReadOnlyAdmin):
-    list_display = ("phone_number", "kind", "answered_at", "failures", "retry_at", "claimed_until")
+    list_display = ("phone_number", "kind", "answered_at", "failures", "retry_at", "error")
     list_filter = ("kind", ("retry_at", admin.EmptyFieldListFilter))
     search_fields = ("phone_number__startswith",)
     ordering = ("-id",)

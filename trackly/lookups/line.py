@@ -74,4 +74,9 @@ class Line:
 
     @property
     def takes_text(self) -> bool:
+        """Nothing speaks against a text message."""
         return not self.obstacle
+
+    def tells_something(self) -> bool:
+        """Whether the provider knows anything that a disposition depends on."""
+        return not self.valid or self.in_service is not None or self.kind is not LineKind.UNKNOWN

@@ -15,6 +15,7 @@ class Kind(models.TextChoices):
 
 EVERYBODY = 0
 """The scope of what is asked once in the whole system."""
+ERROR_LENGTH = 300
 
 
 class Lookup(models.Model):
@@ -32,6 +33,13 @@ class Lookup(models.Model):
     answered_at = models.DateTimeField(null=True)
     failures = models.IntegerField(default=0, help_text="Questions since the last answer that got none.")
     retry_at = models.DateTimeField(null=True, help_text="Set: nobody answered; not asked again before.")
+    error = models.CharField(
+        max_length=ERROR_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why the last question got no answer.",
+    )
 
     class Meta:
         constraints = [

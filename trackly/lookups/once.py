@@ -16,7 +16,7 @@ import structlog
 from django.utils import timezone
 
 from trackly import sql
-from trackly.lookups.models import EVERYBODY, Kind, Lookup
+from trackly.lookups.models import ERROR_LENGTH, EVERYBODY, Kind, Lookup
 from trackly.outbound import Caller, OutboundError, caller, in_ticks
 from trackly.outbound.breaker import CircuitOpen
 
@@ -61,20 +61,24 @@ DELETE FROM lookups_lookup WHERE id IN (
 _AT_ONCE = 10_000
 _ANSWERED = """
 UPDATE lookups_lookup AS lookup
-SET answer = input.answer, answered_at = now(), failures = 0, retry_at = NULL, claimed_until = NULL
+SET answer = input.answer, answered_at = now(), failures = 0, retry_at = NULL, claimed_until = NULL,
+    error = ''
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (phone_number text, answer jsonb)
 WHERE kind = %(kind)s AND scope = %(scope)s AND lookup.phone_number = input.phone_number
 """
 _FAILED = """
-UPDATE lookups_lookup
-SET failures = failures + 1, claimed_until = NULL,
+UPDATE lookups_lookup AS lookup
+SET failures = failures + 1, claimed_until = NULL, error = input.error,
     retry_at = now() + LEAST(%(longest)s, %(pause)s * 2 ^ LEAST(failures, 30))
-WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
+FROM unnest(%(numbers)s::text[], %(errors)s::text[]) AS input (phone_number, error)
+WHERE kind = %(kind)s AND scope = %(scope)s AND lookup.phone_number = input.phone_number
     AND (answered_at IS NULL OR answered_at < now() - %(ttl)s)  -- somebody else may have been quicker
 """
 # Nobody was asked: whoever is next may, after `pause` if that is set.
 _RELEASED = """
-UPDATE lookups_lookup SET claimed_until = NULL, retry_at = COALESCE(now() + %(pause)s, retry_at)
+UPDATE lookups_lookup
+SET claimed_until = NULL, retry_at = COALESCE(now() + %(pause)s, retry_at),
+    error = COALESCE(%(error)s, error)
 WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
 """
 
@@ -162,10 +166,11 @@ class Question(Generic[T]):
     def renew(self, numbers: Iterable[str]) -> None:
         sql.in_transaction(lambda: sql.rows(_RENEW, self._about(numbers, lease=LEASE_SECONDS)))
 
-    def store(self, answers: Mapping[str, T], failed: Iterable[str]) -> None:
-        """Keep what was found out of numbers that we hold the claim of."""
+    def store(self, answers: Mapping[str, T], failed: Mapping[str, str]) -> None:
+        """Keep what was found out of numbers that we hold the claim of; of those that failed, why."""
         rows = [{"phone_number": number, "answer": answer} for number, answer in answers.items()]
         failures = self._about(failed, pause=self.pause, longest=self.longest, ttl=self.ttl)
+        failures["errors"] = [why[:ERROR_LENGTH] for why in failed.values()]
 
         def write() -> None:
             if rows:
@@ -180,9 +185,12 @@ class Question(Generic[T]):
 
         sql.in_transaction(write)
 
-    def release(self, numbers: Iterable[str], *, pause: timedelta | None = None) -> None:
-        """Give claims back without an outcome."""
-        sql.in_transaction(lambda: sql.rows(_RELEASED, self._about(numbers, pause=pause)))
+    def release(
+        self, numbers: Iterable[str], *, pause: timedelta | None = None, error: str | None = None
+    ) -> None:
+        """Give claims back without an outcome; `error`: why nothing was asked, if that is to be kept."""
+        about = self._about(numbers, pause=pause, error=error and error[:ERROR_LENGTH])
+        sql.in_transaction(lambda: sql.rows(_RELEASED, about))
 
 
 class _Held(Generic[T]):
@@ -212,7 +220,8 @@ class _Held(Generic[T]):
                     answers, failed, unasked = _sort(done)
                     self._question.store(answers, failed)
                     if unasked:
-                        self._question.release(unasked, pause=self._question.pause)
+                        why = min(unasked.values())
+                        self._question.release(unasked, pause=self._question.pause, error=why)
                     got.update(answers)
                 asked = left
                 self.renew(set(asked))
@@ -228,26 +237,23 @@ async def _ask(question: Question[T], way: Caller, number: str) -> T:
     return await question.ask(way, number)
 
 
-def _sort(done: Mapping[str, Future[T]]) -> tuple[dict[str, T], list[str], list[str]]:
-    """Answers by number; the numbers that nobody answered for; those that nobody was asked about.
+def _sort(done: Mapping[str, Future[T]]) -> tuple[dict[str, T], dict[str, str], dict[str, str]]:
+    """Answers by number; the numbers that got none, and why; those that were not asked about, and why.
 
-    What nobody foresaw counts as no answer, for its number alone.
+    An unexpected exception counts as no answer, for its number alone.
     """
     answers: dict[str, T] = {}
-    failed, unasked = list[str](), list[str]()
-    reasons = set()
+    failed, unasked = dict[str, str](), dict[str, str]()
     for number, future in done.items():
         try:
             answers[number] = future.result()
         except CircuitOpen as exc:
-            unasked.append(number)
-            reasons.add(str(exc))
+            unasked[number] = str(exc)
         except OutboundError as exc:
-            failed.append(number)
-            reasons.add(str(exc))
+            failed[number] = str(exc)
         except Exception as exc:
-            failed.append(number)
+            failed[number] = f"{type(exc).__name__}: see the log"
             logger.error("look_up_broke", exc_info=exc)  # noqa: TRY400
-    if reasons:
+    if reasons := {*failed.values(), *unasked.values()}:
         logger.warning("look_ups_unanswered", count=len(failed) + len(unasked), reasons=sorted(reasons))
     return answers, failed, unasked

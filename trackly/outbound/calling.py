@@ -10,21 +10,46 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
-import msgspec
+from aiohttp.abc import AbstractStreamWriter
 from django.conf import settings
 
 from trackly.outbound.breaker import Breaker
 from trackly.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
-from trackly.outbound.http import OK, TOO_MANY_REQUESTS, Request, Response
+from trackly.outbound.http import Request, Response
 from trackly.outbound.limit import Limit
-from trackly.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff, retry_after
+from trackly.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff
+from trackly.outbound.ticks import boot_clock
 
 T = TypeVar("T")
+
+
+class _Body(aiohttp.BytesPayload):
+    """A form, which is not written after `until` (by boot_clock).
+
+    A process can stand still anywhere: waiting for a connection, or with one in its hands. This is the last
+    point before the bytes are the kernel's, and what goes before it (head and all) makes no request.
+    """
+
+    def __init__(self, form: Mapping[str, str], until: float | None) -> None:
+        super().__init__(urlencode(form).encode(), content_type="application/x-www-form-urlencoded")
+        self._until = until
+        self.is_late = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._until is not None and boot_clock() > self._until:
+            self.is_late = True
+            raise TooLate
+        await super().write_with_length(writer, content_length)
+
+
+class TooLate(Exception):
+    """The request was not written."""
 
 
 class Caller:
@@ -42,11 +67,21 @@ class Caller:
         """Run `work` in the loop; from any other thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def ask(self, service: str, subject: str, request: Request, read: Callable[[Response], T]) -> T:
+    async def ask(
+        self,
+        service: str,
+        subject: str,
+        request: Request,
+        read: Callable[[Response], T],
+        *,
+        tells: Callable[[T], bool] | None = None,
+    ) -> T:
         """Send `request` until `read` makes an answer of the response.
 
         At most TRACKLY_LOOKUP_TRIES tries fail, at most five more are told to wait (429). `subject` is what
         the question is about. `read` raises OutboundError and TooFast; so does this, but for TooFast.
+        `tells`: whether an answer says anything about its subject; given, a long run of answers that don't
+        opens the circuit, NOT_THIS among them.
         """
         breaker, limit = self._service(service)
 
@@ -54,29 +89,32 @@ class Caller:
             failed = waited = 0
             while True:
                 await self._turn(limit, request)
+                until = await request.permit() if request.permit else None
                 try:
-                    answer = await self._try(request, read)
+                    answer = await self._try(request, read, until)
                 except TooFast as exc:
                     waited += 1
                     seconds = backoff(waited + 2) if exc.after is None else exc.after * random.uniform(1, 1.2)  # noqa: S311
                     if waited > MOST_WAITS or seconds > LONGEST_WAIT or breaker.is_open:
-                        breaker.failed(subject)
-                        raise OutboundError("asks to be asked less often", Verdict.TRY_AGAIN) from exc
+                        failure = OutboundError("asks to be asked less often", Verdict.TRY_AGAIN)
+                        breaker.failed(subject, failure)
+                        raise failure from exc
                     await limit.pause(seconds)
                 except OutboundError as exc:
                     if exc.verdict in (Verdict.NOT_THIS, Verdict.LATER):
-                        breaker.answered()
+                        told = tells is None or exc.verdict is Verdict.LATER
+                        breaker.answered(subject, told=told, why=exc)
                         raise
                     failed += 1
                     is_final = exc.verdict in (Verdict.NOT_US, Verdict.MAYBE)
                     gives_up = is_final or failed >= settings.TRACKLY_LOOKUP_TRIES
                     if gives_up or failed > 1 or breaker.is_open:  # one failure is nothing yet
-                        breaker.failed(subject)
+                        breaker.failed(subject, exc)
                     if gives_up or breaker.is_open:
                         raise
                     await asyncio.sleep(backoff(failed))
                 else:
-                    breaker.answered()
+                    breaker.answered(subject, told=tells is None or tells(answer))
                     return answer
 
         return await breaker.guard(work)
@@ -89,12 +127,15 @@ class Caller:
         except TimeoutError:
             raise NoTurn from None
 
-    async def _try(self, request: Request, read: Callable[[Response], T]) -> T:
+    async def _try(self, request: Request, read: Callable[[Response], T], until: float | None) -> T:
+        body = _Body(request.form, until) if request.form is not None else None
         async with self._in_flight:
             try:
                 async with asyncio.timeout(request.timeout or settings.TRACKLY_LOOKUP_TIMEOUT):
-                    response = await self._send(request)
+                    response = await self._send(request, body)
             except (aiohttp.ClientError, TimeoutError) as exc:
+                if body is not None and body.is_late:
+                    raise NoTurn from None
                 arrived = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
                 verdict = Verdict.MAYBE if request.once and arrived else Verdict.TRY_AGAIN
                 # Not `from exc`: its message names the URL, and so the number.
@@ -110,7 +151,7 @@ class Caller:
                 raise OutboundError(str(exc), Verdict.MAYBE) from exc
             raise
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, body: "_Body | None") -> Response:
         if self._session is None:
             self._session = session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # the semaphore is the limit
@@ -127,7 +168,7 @@ class Caller:
             request.url,
             params=request.params,
             headers=request.headers,
-            data=request.form,
+            data=body,
             allow_redirects=False,  # no provider of ours redirects; credentials go nowhere else
         )
         async with sent as got:
@@ -154,28 +195,6 @@ class Caller:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-
-def read_as(response: Response, model: type[T]) -> T:
-    """A response's JSON body. Raises OutboundError for one that is none, or another."""
-    try:
-        return msgspec.json.decode(response.content, type=model)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise OutboundError("answered nonsense", Verdict.TRY_AGAIN) from exc
-
-
-def check_status(response: Response) -> None:
-    """What a status says where the service's own error codes say nothing. Raises OutboundError, TooFast."""
-    status = response.status
-    if status == OK:
-        return
-    if status == TOO_MANY_REQUESTS:
-        raise TooFast(retry_after(response.headers.get("Retry-After")))
-    if status in (408, 425) or status >= 500:  # noqa: PLR2004 - RFC 9110, RFC 8470
-        verdict = Verdict.TRY_AGAIN
-    else:  # a redirect, or no permission, is ours to mend; other 4xx are about what was asked
-        verdict = Verdict.NOT_US if status < 400 or status in (401, 402, 403) else Verdict.NOT_THIS  # noqa: PLR2004
-    raise OutboundError(f"answered {status}", verdict)
 
 
 _callers: dict[int, Caller] = {}

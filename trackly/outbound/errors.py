@@ -9,13 +9,13 @@ class Verdict(Enum):
     TRY_AGAIN = "worth another try"
     """The service, or the way to it, is in trouble."""
     NOT_THIS = "this question can't be answered"
-    """The service works; to this question it has no answer, today or tomorrow."""
+    """The service documents that it has no answer to this question, today or tomorrow."""
     MAYBE = "it may have taken effect"
     """Nobody knows whether the request arrived, and to send it again would do it twice."""
     LATER = "not now"
-    """The service works, but takes this request at another time; it has not taken it."""
+    """The service works, but not for this request before something changes; it has not taken it."""
     NOT_US = "we are refused"
-    """Credentials, permissions, quota: nothing that we ask is answered before somebody mends that."""
+    """Credentials, permissions, quota, address: nothing that we ask is answered before that is corrected."""
 
 
 class OutboundError(Exception):
@@ -27,7 +27,7 @@ class OutboundError(Exception):
 
 
 class NoTurn(OutboundError):
-    """Nobody was asked: the service's rate, or a pause that it asked for, leaves no turn in time."""
+    """Nothing was sent: the service's rate, a pause that it asked for, or a standstill left no turn."""
 
     def __init__(self) -> None:
         super().__init__("no turn in time", Verdict.LATER)

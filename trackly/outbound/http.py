@@ -1,9 +1,11 @@
 """A question and its answer on the wire, in words that name no library."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+Permit = Callable[[], Awaitable[float]]
+"""Asked right before a request is sent: until when, by boot_clock, it may be written. Raises if never."""
 OK = 200
 TOO_MANY_REQUESTS = 429
 
@@ -23,6 +25,8 @@ class Request:
     """Seconds that it may wait for its turn; None: as long as it takes."""
     timeout: float | None = None
     """Seconds; None: TRACKLY_LOOKUP_TIMEOUT."""
+    permit: Permit | None = None
+    """Asked before each try; a request that comes to be written too late is not written at all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,16 +6,19 @@ https://www.twilio.com/docs/usage/requests-to-twilio; https://www.twilio.com/doc
 import msgspec
 from django.conf import settings
 
-from trackly.outbound.calling import read_as
-from trackly.outbound.errors import OutboundError
 from trackly.outbound.http import Response, basic
 
 TOO_FAST = {20429}
 REFUSED = {20003}  # authentication failed
+CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_API_KEY and TWILIO_AUTH_TOKEN"
 
 
 class _Error(msgspec.Struct):
+    """What each of Twilio's errors has: docs/usage/twilios-response, "Error and warning"."""
+
     code: int
+    message: str
+    status: int
 
 
 def credentials() -> dict[str, str]:
@@ -24,8 +27,9 @@ def credentials() -> dict[str, str]:
 
 
 def error_code(response: Response) -> int:
-    """Twilio's own code in the body of an error; 0: none."""
+    """Twilio's own code in the body of an error; 0: none, so Twilio may not be what answered."""
     try:
-        return read_as(response, _Error).code
-    except OutboundError:
+        error = msgspec.json.decode(response.content, type=_Error)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0
+    return error.code if error.status == response.status else 0

@@ -8,6 +8,8 @@ from typing import Any
 
 KINDS = ("429", "500", "timeout", "reset", "half", "nonsense")
 """429 with Retry-After; 500; no answer; the connection is reset; half of a body; a body that is none."""
+BLOCKED = ("403", "404", "405")
+"""A page with this status, as a firewall, a proxy or the wrong server answers: the service never saw it."""
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Faults:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if unknown := self.shares.keys() - set(KINDS):
+        if unknown := self.shares.keys() - {*KINDS, *BLOCKED}:
             raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}")
         self._random = random.Random(self.seed)  # noqa: S311 - faults, not secrets
         self._lock = threading.Lock()

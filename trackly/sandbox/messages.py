@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-from trackly.sandbox.faults import Faults
+from trackly.sandbox.faults import BLOCKED, Faults
 
 Form = Mapping[str, str]
 Answer = tuple[int, dict[str, Any]]
 """Status and body."""
 
 PATH = re.compile(r"/2010-04-01/Accounts/([A-Za-z0-9]+)/Messages\.json")
-_NOT_TAKEN = {"429", "500"}
-"""Faults that Twilio answers with instead of taking the message."""
+_NOT_TAKEN = {"429", "500", *BLOCKED}
+"""Faults that are answered instead of taking the message."""
 _REQUIRED = {"To": 21604, "From": 21603, "Body": 21602}
 _REFUSED_TO = {
     "+15005550001": 21211,
@@ -54,6 +54,8 @@ class Messages:
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.taken: list[dict[str, Any]] = []
+        self.hides_texts = self.hides_digits = False
+        """As an account with message redaction has it: of all that the list shows."""
         self.clock = clock
         self._lock = threading.Lock()
 
@@ -76,15 +78,16 @@ class Messages:
         return fault not in _NOT_TAKEN
 
     def page(self, account: str, query: Form) -> Answer:
-        """The newest messages from and to these numbers: the first page, and there is no other."""
+        """The newest messages from and to these numbers: the first page."""
         size = min(int(query.get("PageSize", _PAGE_SIZE)), _LARGEST_PAGE)
         with self._lock:
-            found = [
+            matching = [
                 message
-                for message in reversed(self.taken)
+                for message in map(self._shown, reversed(self.taken))
                 if query.get("To", message["to"]) == message["to"]
                 and query.get("From", message["from"]) == message["from"]
-            ][:size]
+            ]
+        found = matching[:size]
         path = f"/2010-04-01/Accounts/{account}/Messages.json?PageSize={size}&Page=0"
         return 200, {
             "messages": found,
@@ -94,9 +97,16 @@ class Messages:
             "end": max(0, len(found) - 1),
             "uri": path,
             "first_page_uri": path,
-            "next_page_uri": None,
+            "next_page_uri": None if len(matching) <= size else path.replace("&Page=0", "&Page=1"),
             "previous_page_uri": None,
         }
+
+    def _shown(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A message as the list has it; one whose digits are hidden is found by no recipient."""
+        hidden = {"body": ""} if self.hides_texts else {}
+        if self.hides_digits:
+            hidden["to"] = f"{message['to'][:-4]}XXXX"
+        return {**message, **hidden}
 
     def counted(self) -> dict[str, int]:
         """How many messages were taken, by the number that they go to."""

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from trackly.sandbox import messages, wire
-from trackly.sandbox.faults import Faults, Log
+from trackly.sandbox.faults import BLOCKED, Faults, Log
 from trackly.sandbox.messages import Messages
 from trackly.sandbox.numbers import NUMBERS, Number
 from trackly.sandbox.stripe import Stripe, signature
@@ -193,6 +193,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(500, wire.error(service, 500))
         elif fault == "nonsense":
             self._send(status, b"<html>\xff\xfe It works!</html>", {})
+        elif fault in BLOCKED:
+            self._send(int(fault), b"<html>Access denied</html>", {}, kind="text/html")
         elif fault == "half":
             self._send(status, body[: len(body) // 2], {}, promised=len(body))
             self.close_connection = True
@@ -225,6 +227,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The `Date` of an answer: by the clock that its messages' times are by."""
+        return super().date_time_string(timestamp or self.server.messages.clock().timestamp())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Say nothing: the line would hold the phone number."""

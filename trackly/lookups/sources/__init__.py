@@ -19,8 +19,8 @@ SOURCES: dict[str, Callable[[Caller, str], Awaitable[Line]]] = {
 async def first_answer(caller: Caller, names: Sequence[str], phone_number: str) -> Line:
     """Ask the named sources in their order until one answers.
 
-    Where all say that they can't tell, that is the answer. Raises OutboundError, the last one's that means
-    trouble, where nobody answers.
+    Where all document that they can't tell of the number, that is the answer. Raises OutboundError, the last
+    one that means trouble, where no source answers.
     """
     failures: list[OutboundError] = []
     for name in names:

@@ -4,22 +4,37 @@ https://realphonevalidation.com/api-documentation/dnc-lookup-api-doc; its words:
 Twilio nor Telnyx can tell.
 """
 
+from typing import Literal
+
 import msgspec
 from django.conf import settings
 
-from trackly.outbound import Caller, OutboundError, Request, Response, Verdict, check_status, read_as
+from trackly.outbound import Caller, Endpoint, OutboundError, Request, Response, Verdict
 
-_REFUSED = {"unauthorized"}
-_UNANSWERABLE = {"invalid phone", "invalid format"}
+_PATH = "/rpvWebService/DNCLookup.php"
+ENDPOINT = Endpoint(
+    name="RealPhoneValidation",
+    path=_PATH,
+    address="REALPHONEVALIDATION_URL",
+    credentials="REALPHONEVALIDATION_TOKEN",
+)
+_REFUSED = "unauthorized"
+_NO_NUMBER = "invalid phone"
+"""Not "invalid format": it was sent ten digits, so that says what arrived of the request."""
 _NORTH_AMERICA = "+1"
+
+_Flag = Literal["Y", "N", "?"]
+
+
+class _Code(msgspec.Struct):
+    RESPONSECODE: str
 
 
 class _Answer(msgspec.Struct):
-    RESPONSECODE: str
-    national_dnc: str = ""
-    state_dnc: str = ""
-    dma: str = ""
-    litigator: str = ""
+    national_dnc: _Flag
+    state_dnc: _Flag
+    dma: _Flag
+    litigator: _Flag
 
 
 async def is_on_list(caller: Caller, phone_number: str) -> bool:
@@ -28,7 +43,7 @@ async def is_on_list(caller: Caller, phone_number: str) -> bool:
         return False
     request = Request(
         method="POST",  # which it takes as well as GET, and which keeps the token out of everybody's logs
-        url=f"{settings.REALPHONEVALIDATION_URL}/rpvWebService/DNCLookup.php",
+        url=f"{settings.REALPHONEVALIDATION_URL}{_PATH}",
         form={
             "phone": phone_number.removeprefix(_NORTH_AMERICA),
             "token": settings.REALPHONEVALIDATION_TOKEN,
@@ -36,7 +51,7 @@ async def is_on_list(caller: Caller, phone_number: str) -> bool:
         },
     )
     try:
-        return await caller.ask("realphonevalidation", phone_number, request, read)
+        return await caller.ask("realphonevalidation", phone_number, request, read, tells=lambda _: True)
     except OutboundError as exc:
         if exc.verdict is Verdict.NOT_THIS:  # no list can have what is no number to it
             return False
@@ -45,14 +60,16 @@ async def is_on_list(caller: Caller, phone_number: str) -> bool:
 
 def read(response: Response) -> bool:
     """Whether any list has the number. Raises OutboundError, TooFast."""
-    check_status(response)
-    answer = read_as(response, _Answer)
-    said = answer.RESPONSECODE.lower()
-    if said in _REFUSED:
-        raise OutboundError("refused", Verdict.NOT_US)
-    if said in _UNANSWERABLE:
-        raise OutboundError("can't answer", Verdict.NOT_THIS)
+    ENDPOINT.check_status(response)
+    said = ENDPOINT.read(response, _Code).RESPONSECODE.lower()
+    if said == _REFUSED:
+        ENDPOINT.refused(said)
+    if said == _NO_NUMBER:
+        raise OutboundError("RealPhoneValidation can't tell: invalid phone", Verdict.NOT_THIS)
+    if said != "ok":
+        raise OutboundError(f"RealPhoneValidation answered {said[:40]!r}", Verdict.TRY_AGAIN)
+    answer = ENDPOINT.read(response, _Answer)
     lists = {answer.national_dnc, answer.state_dnc, answer.dma, answer.litigator}
-    if said != "ok" or ("Y" not in lists and answer.national_dnc != "N"):  # "?": it timed out
-        raise OutboundError("gave no answer", Verdict.TRY_AGAIN)
+    if "Y" not in lists and answer.national_dnc == "?":
+        raise OutboundError("RealPhoneValidation timed out", Verdict.TRY_AGAIN)
     return "Y" in lists

@@ -4,25 +4,19 @@ https://developers.telnyx.com/api-reference/number-lookup/lookup-phone-number-da
 https://developers.telnyx.com/development/api-fundamentals/api-errors.
 """
 
+from functools import partial
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
 from django.conf import settings
 
 from trackly.lookups.line import Line, LineKind, words
-from trackly.outbound import (
-    OK,
-    Caller,
-    OutboundError,
-    Request,
-    Response,
-    TooFast,
-    Verdict,
-    check_status,
-    read_as,
-    retry_after,
-)
+from trackly.outbound import OK, Caller, Endpoint, OutboundError, Request, Response, Verdict
 
+ENDPOINT = Endpoint(
+    name="Telnyx", path="/v2/number_lookup", address="TELNYX_URL", credentials="TELNYX_API_KEY"
+)
 _KINDS = {
     "mobile": LineKind.MOBILE,
     "fixed line": LineKind.LANDLINE,
@@ -36,12 +30,16 @@ _KINDS = {
     "voicemail": LineKind.VOICEMAIL,
 }
 
+# The codes that speak of a number. Not 10016, "must be in +E.164 format": that is how it was sent.
 _INACTIVE = "10001"
-_NO_SUCH_NUMBER = {"10002", "10016"}
+_INVALID = "10002"
+# The codes that speak of asking.
 _REFUSED = {"10009", "10010"}
 _TOO_FAST = "10011"
 _IN_TROUBLE = {"10007", "10008"}
 _UNPROCESSABLE = 422
+_CANADIAN = "Canadian number"
+"""In the detail of a 422, where the account is not enabled for them (docs/identity/number-lookup)."""
 
 
 class _Carrier(msgspec.Struct):
@@ -55,6 +53,8 @@ class _Portability(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
+    phone_number: str
+    record_type: Literal["number_lookup"]
     country_code: str | None = None
     valid_number: bool | None = None
     carrier: _Carrier | None = None
@@ -67,6 +67,8 @@ class _Answer(msgspec.Struct):
 
 class _Error(msgspec.Struct):
     code: str | int
+    title: str
+    detail: str = ""
 
 
 class _Errors(msgspec.Struct):
@@ -80,18 +82,25 @@ async def look_up(caller: Caller, phone_number: str) -> Line:
         params={"type": "carrier"},
         headers={"Authorization": f"Bearer {settings.TELNYX_API_KEY}"},
     )
-    return await caller.ask("telnyx", phone_number, request, read)
+    return await caller.ask(
+        "telnyx", phone_number, request, partial(read, phone_number), tells=Line.tells_something
+    )
 
 
-def read(response: Response) -> Line:
-    """The line that a response describes. Raises OutboundError, TooFast."""
+def read(phone_number: str, response: Response) -> Line:
+    """The line that a response about the number describes. Raises OutboundError, TooFast."""
     if response.status != OK:
         return _read_error(response)
-    data = read_as(response, _Answer).data
-    carrier = data.carrier or _Carrier()
+    data = ENDPOINT.read(response, _Answer).data
+    if data.phone_number != phone_number:
+        ENDPOINT.undocumented(response)
+    if data.valid_number is False:
+        return Line(valid=False, country=words(data.country_code))
+    carrier = data.carrier
+    if carrier is None:  # it was asked for
+        ENDPOINT.undocumented(response)
     ported = data.portability is not None and data.portability.ported_status == "Y"
     return Line(
-        valid=data.valid_number is not False,
         in_service=_in_service(carrier),
         kind=_KINDS.get(carrier.type or "", LineKind.UNKNOWN),
         carrier=words(carrier.name),
@@ -109,21 +118,22 @@ def _in_service(carrier: _Carrier) -> bool | None:
 def _read_error(response: Response) -> Line:
     """What an error says of the number. Raises what it says of asking."""
     try:
-        errors = read_as(response, _Errors).errors
-    except OutboundError:
+        errors = msgspec.json.decode(response.content, type=_Errors).errors
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         errors = []
     codes = {str(error.code) for error in errors}
-    if _INACTIVE in codes:
-        return Line(in_service=False)
-    if codes & _NO_SUCH_NUMBER:
-        return Line(valid=False)
     if _TOO_FAST in codes:
-        raise TooFast(retry_after(response.headers.get("Retry-After")))
-    if codes & _REFUSED:
-        raise OutboundError("refused", Verdict.NOT_US)
-    if codes & _IN_TROUBLE:
-        raise OutboundError("is in trouble", Verdict.TRY_AGAIN)
-    if response.status == _UNPROCESSABLE:  # a Canadian number without the permission
-        raise OutboundError("can't answer", Verdict.NOT_THIS)
-    check_status(response)
+        ENDPOINT.too_fast(response)
+    if refused := codes & _REFUSED:
+        ENDPOINT.refused(min(refused))
+    if trouble := codes & _IN_TROUBLE:
+        raise OutboundError(f"Telnyx is in trouble: {min(trouble)}", Verdict.TRY_AGAIN)
+    if response.status == _UNPROCESSABLE:  # the one status that it documents for numbers
+        if _INACTIVE in codes:
+            return Line(in_service=False)
+        if _INVALID in codes:
+            return Line(valid=False)
+        if any(_CANADIAN in error.detail for error in errors):
+            raise OutboundError("Telnyx is not enabled for Canadian numbers", Verdict.LATER)
+    ENDPOINT.check_status(response, code=", ".join(sorted(codes))[:60])
     raise AssertionError("unreachable: every status but 200 raises")

@@ -1,28 +1,19 @@
 """Twilio Lookup v2.
 
 https://www.twilio.com/docs/lookup/v2-api and, for what `Fields` names, /line-type-intelligence and
-/line-status there; errors: https://www.twilio.com/docs/api/errors.
+/line-status there; errors: https://www.twilio.com/docs/api/errors. A number that does not exist is answered
+200 with `valid: false`. 404 (20404) is about the path: this product sends none but numbers in E.164.
 """
 
+from functools import partial
 from urllib.parse import quote
 
 import msgspec
 from django.conf import settings
 
 from trackly.lookups.line import Line, LineKind, words
-from trackly.outbound import (
-    OK,
-    Caller,
-    OutboundError,
-    Request,
-    Response,
-    TooFast,
-    Verdict,
-    check_status,
-    read_as,
-    retry_after,
-)
-from trackly.outbound.twilio import REFUSED, TOO_FAST, credentials, error_code
+from trackly.outbound import OK, Caller, Endpoint, OutboundError, Request, Response, Verdict
+from trackly.outbound.twilio import CREDENTIALS, REFUSED, TOO_FAST, credentials, error_code
 
 _KINDS = {
     "mobile": LineKind.MOBILE,
@@ -40,18 +31,21 @@ _KINDS = {
 # "unreachable" is a telephone that is switched off: its line is active.
 _IN_SERVICE = {"active": True, "reachable": True, "unreachable": True, "inactive": False}
 
-_NO_SUCH_NUMBER = 20404
+ENDPOINT = Endpoint(
+    name="Twilio", path="/v2/PhoneNumbers", address="TWILIO_LOOKUPS_URL", credentials=CREDENTIALS
+)
+# The codes that speak of a number.
 _OUT_OF_COVERAGE = {60600, 60610}
+_UNSUPPORTED_COUNTRY = {60607}
+# What the account may not ask, about some numbers alone.
+_NOT_ENABLED = {60601}  # Canadian numbers need an approval
+# The codes that speak of asking.
 _TOO_FAST = TOO_FAST | {60616, 60626}
 _REFUSED = REFUSED | {
     60606,  # the package is not enabled for the account
     60611,  # the package's quota is used up
     60614,  # must be asked in another of Twilio's regions
     60619,  # can't be asked in this one
-}
-_UNANSWERABLE = {
-    60601,  # Canadian numbers need an approval
-    60607,  # no provider for the number's country
 }
 
 
@@ -68,6 +62,8 @@ class _LineStatus(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     valid: bool
+    phone_number: str
+    validation_errors: list[str] | None
     country_code: str | None = None
     line_type_intelligence: _LineType | None = None
     line_status: _LineStatus | None = None
@@ -83,25 +79,32 @@ async def look_up(caller: Caller, phone_number: str) -> Line:
         params={"Fields": fields},
         headers=credentials(),
     )
-    return await caller.ask("twilio", phone_number, request, read)
+    return await caller.ask(
+        "twilio", phone_number, request, partial(read, phone_number), tells=Line.tells_something
+    )
 
 
-def read(response: Response) -> Line:
-    """The line that a response describes. Raises OutboundError, TooFast."""
+def read(phone_number: str, response: Response) -> Line:
+    """The line that a response about the number describes. Raises OutboundError, TooFast."""
     if response.status != OK:
         code = error_code(response)
-        if code == _NO_SUCH_NUMBER:
-            return Line(valid=False)
+        if code in _OUT_OF_COVERAGE:
+            raise OutboundError(f"Twilio can't tell: {code}", Verdict.NOT_THIS)
         _check(code, response)
-        check_status(response)
-    answer = read_as(response, _Answer)
-    line = answer.line_type_intelligence or _LineType()
-    status = answer.line_status or _LineStatus()
+        ENDPOINT.check_status(response, code=code)
+    answer = ENDPOINT.read(response, _Answer)
+    if answer.phone_number != phone_number:
+        ENDPOINT.undocumented(response)
+    if not answer.valid:
+        return Line(valid=False, country=words(answer.country_code))
+    line = answer.line_type_intelligence
+    if line is None:  # it was asked for
+        ENDPOINT.undocumented(response)
     _check(line.error_code, response)
+    status = answer.line_status or _LineStatus()
     # The beta's errors only mean that the status is not known.
     known_to_carrier = True if line.carrier_name and line.error_code is None else None
     return Line(
-        valid=answer.valid,
         in_service=_IN_SERVICE.get(status.status or "") if settings.TWILIO_LINE_STATUS else known_to_carrier,
         kind=_KINDS.get(line.type or "", LineKind.UNKNOWN),
         carrier=words(line.carrier_name),
@@ -114,10 +117,12 @@ def _check(code: int | None, response: Response) -> None:
     if code is None or code == 0 or code in _OUT_OF_COVERAGE:
         return
     if code in _TOO_FAST:
-        raise TooFast(retry_after(response.headers.get("Retry-After")))
+        ENDPOINT.too_fast(response)
     if code in _REFUSED:
-        raise OutboundError(f"refused with {code}", Verdict.NOT_US)
-    if code in _UNANSWERABLE:
-        raise OutboundError(f"can't answer: {code}", Verdict.NOT_THIS)
+        ENDPOINT.refused(code)
+    if code in _UNSUPPORTED_COUNTRY:
+        raise OutboundError(f"Twilio can't tell: {code}", Verdict.NOT_THIS)
+    if code in _NOT_ENABLED:
+        raise OutboundError(f"Twilio is not enabled for numbers of this country: {code}", Verdict.LATER)
     if response.status == OK:
-        raise OutboundError(f"answered with error {code}", Verdict.TRY_AGAIN)
+        raise OutboundError(f"Twilio answered with error {code}", Verdict.TRY_AGAIN)
