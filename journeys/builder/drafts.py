@@ -29,7 +29,7 @@ def parse(text: str | bytes) -> Any:
     raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     if len(raw) > MOST_BYTES:
         raise ValueError(f"Shorten the journey: it takes {len(raw):,} bytes, and {MOST_BYTES:,} are allowed.")
-    if json.depth(raw) > json.MODEST_DEPTH:
+    if json.is_deeper(raw, json.MODEST_DEPTH):
         raise ValueError(f"{conditions.TOO_DEEP} This draft is too deep to be read.")
     try:
         return json.loads(raw)

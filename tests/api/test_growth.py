@@ -25,7 +25,7 @@ _MOST_GROWTH = 10
 """Four times the text may take four times as long; where each character looks at all others it is sixteen."""
 _WORTH_A_LOOK = 0.004
 """Seconds of CPU; below it the clock's grain decides."""
-_CHARACTERS = " \ta1=;,\"'\\+-.{|/:[x"
+_CHARACTERS = " \ta1=;,\"'\\+-.{|/:[x\n"
 _PUMPS = [*_CHARACTERS, *map("".join, itertools.permutations(' a1="\\+.;{-', 2))]
 _PREFIXES = ["", "a=", '"', "{{", "application/", "http://a", "trk_", "+1", " - at `$"]
 _SUFFIXES = ["", '"x"y', "!", "\x00"]
@@ -40,14 +40,20 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 def _uses() -> dict[str, Callable[[str], object]]:
     """Every regular expression over text that stands in a module of the product, as the module applies it."""
     return {
-        f"{module.__name__}.{name}.{method}": getattr(value, method)
+        f"{module.__name__}.{name}.{method}": _over_text(value, method)
         for package in (trackly, contacts, journeys, billing)
         for module in _modules(package)
         for name, value in vars(module).items()
-        if isinstance(value, re.Pattern) and isinstance(value.pattern, str)
+        if isinstance(value, re.Pattern)
         for method in ("match", "fullmatch", "search", "finditer", "findall", "sub", "split")
         if f"{name}.{method}(" in inspect.getsource(module)
     }
+
+
+def _over_text(pattern: re.Pattern[Any], method: str) -> Callable[..., Any]:
+    """The pattern's method, which takes text also where the pattern is one of bytes."""
+    apply: Callable[..., Any] = getattr(pattern, method)
+    return apply if isinstance(pattern.pattern, str) else lambda text: apply(text.encode())
 
 
 def _seconds(call: Callable[[str], object], text: str) -> float:

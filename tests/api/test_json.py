@@ -100,3 +100,8 @@ def test_levels_of_any_value_are_counted(value: object, indent: int | None) -> N
 def test_what_is_wide_is_not_deep() -> None:
     assert not is_deeper(b"[" + b",".join([b"[[]]"] * 10_000) + b"]", 3)
     assert is_deeper(b"[" + b",".join([b"[[]]"] * 10_000) + b"]", 2)
+
+
+@pytest.mark.parametrize("text", [b'["\\"\\"', b'["a\\', b'["\\\n', b'["\\" [[[', b"[" * 3 + b'"'])
+def test_a_string_without_an_end_is_one_string(text: bytes) -> None:
+    assert not is_deeper(text + b"[" * 10, 5)

@@ -23,7 +23,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 MODEST_DEPTH = 100
 """Levels of nesting that no step on a contact's way has trouble with, however deep its own calls are."""
-_STRING_OR_BRACKET = re.compile(rb"\"(?:[^\"\\]|\\.)*+\"|([\[\]{}])")
+# What is no JSON ends in a string that has no end: it is one string, not a new one at each of its quotes.
+_STRING_OR_BRACKET = re.compile(rb"\"(?:[^\"\\]|\\.?)*+(?:\"|\Z)|([\[\]{}])", re.DOTALL)
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
