@@ -181,7 +181,8 @@ class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptabl
             None,
             format_html(
                 "{} Your changes are on this page and not saved. "
-                '<a href="?saved" target="_blank" class="underline">Open the saved journey in a new tab</a> to compare. '
+                '<a href="?saved" target="_blank" class="underline">Open the saved journey in a new tab</a> '
+                "to compare. "
                 "To replace it with this page, confirm that below and save again.",
                 self._saved_meanwhile(),
             ),
