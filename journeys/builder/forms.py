@@ -181,12 +181,14 @@ class JourneyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptabl
             None,
             format_html(
                 "{} Your changes are on this page and not saved. "
-                '<a href="?saved" target="_blank">Open the saved journey in a new tab</a> to compare. '
+                '<a href="?saved" target="_blank" class="underline">Open the saved journey in a new tab</a> '
+                "to compare. "
                 "To replace it with this page, confirm that below and save again.",
                 self._saved_meanwhile(),
             ),
         )
-        self._ask("replaces", str(now), "Replace the saved journey", "What was saved meanwhile is lost.")
+        replaced = "What was saved meanwhile is replaced; its steps stay in Journey versions."
+        self._ask("replaces", str(now), "Replace the saved journey", replaced)
 
     def _saved_meanwhile(self) -> str:
         """By which user and when, as the admin's log has it."""
