@@ -50,6 +50,20 @@ def array(values: Iterable[int | str]) -> str:
     return f"{{{','.join(map(str, values))}}}"
 
 
+def prefer_indexes() -> None:
+    """Until the transaction ends, have every statement find its rows by an index. Call it in a transaction.
+
+    For statements that name their rows by key, on tables that grow. Left alone, the planner reads a small
+    table from end to end, which goes wrong twice where tables grow quickly: of a table that was never analysed
+    it expects so few and so wide rows that it still does so at 200,000 rows; and the plan of a foreign key's
+    check is made once per connection, and kept: made while the other table was one page, it reads all of that
+    table for each row that is inserted, until statistics are gathered again.
+
+    By SET LOCAL, which works behind a pool that changes the server's session between transactions.
+    """
+    rows("SET LOCAL enable_seqscan = off", {})
+
+
 @contextmanager
 def exclusively(what: str) -> Iterator[bool]:
     """Whether nobody else is at `what` just now, on any machine; until the block ends nobody else is.

@@ -26,6 +26,7 @@ def dry_run(account: Account, batch: Batch) -> dict[str, Any]:
         require_billable(account)
 
     def rehearse() -> dict[str, Any]:
+        sql.prefer_indexes()
         entries = [read(index, raw) for index, raw in batch.items]
         find_lists(account.pk, entries)
         found = checks.known(account.pk, account.rejects_voip, entries)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -190,8 +190,10 @@ def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
 
 def _process(taken: Claim, at_end: AtEnd) -> list[int]:
     entries = [read(index, raw) for index, raw in taken.items]
-    find_lists(taken.account_id, entries)
-    found = checks.known(taken.account_id, taken.rejects_voip, entries)
+    with transaction.atomic():
+        sql.prefer_indexes()
+        find_lists(taken.account_id, entries)
+        found = checks.known(taken.account_id, taken.rejects_voip, entries)
     later: list[Entry] = []
     if taken.lane == Lane.LIVE:
         checks.look_up(
@@ -264,6 +266,7 @@ def _commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
     """Run `effect` in a transaction, unless the slice has ended meanwhile."""
 
     def once() -> list[int]:
+        sql.prefer_indexes()
         return effect() if sql.rows(_IS_PENDING, {"id": taken.id}) else []
 
     return sql.in_transaction(once)
