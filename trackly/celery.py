@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery, signals
 from django.db import close_old_connections
 
-from trackly import broker
+from trackly import broker, preload
 from trackly.memory import collect_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
@@ -18,8 +18,9 @@ app.autodiscover_tasks()
 
 
 @signals.worker_init.connect
-def _collect_less(**_: Any) -> None:
-    """Before the pool's processes are forked: they share what stays."""
+def _before_forks(**_: Any) -> None:
+    """The pool's processes, which are forked next, share what stays."""
+    preload.for_tasks()
     collect_less()
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from gunicorn import util
 
+from trackly import preload
 from trackly.api import json
+from trackly.celery import app
 from trackly.memory import collect_less
 
 
@@ -26,6 +28,7 @@ util.write_error = write_error
 
 def when_ready(server: Any) -> None:  # noqa: ARG001 - gunicorn's
     """The application is loaded; the workers, which share it, are not yet forked."""
+    preload.for_requests(app)
     collect_less()
 
 
