@@ -54,10 +54,10 @@ def prefer_indexes() -> None:
     """Until the transaction ends, have every statement find its rows by an index. Call it in a transaction.
 
     For statements that name their rows by key, on tables that grow. Left alone, the planner reads a small
-    table from end to end, which goes wrong twice where tables grow quickly: of a table that was never analysed
-    it expects so few and so wide rows that it still does so at 200,000 rows; and the plan of a foreign key's
-    check is made once per connection, and kept: made while the other table was one page, it reads all of that
-    table for each row that is inserted, until statistics are gathered again.
+    table from end to end, and where tables grow quickly that goes wrong twice. Of one that was never analysed
+    it expects so few rows that it still does so at 200,000. And a foreign key's check is planned once for a
+    connection: while the other table was one page, say, and then all of that table is read for each row that
+    is inserted, until statistics are gathered again.
 
     By SET LOCAL, which works behind a pool that changes the server's session between transactions.
     """

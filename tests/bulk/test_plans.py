@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import environ
 import pytest
@@ -68,7 +68,7 @@ class Reads:
         self.scans: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()
 
-    def __enter__(self) -> "Reads":
+    def __enter__(self) -> Self:
         self._before = self._look()
         return self
 
