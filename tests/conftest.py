@@ -104,6 +104,12 @@ def _create_database(servers: Stack, name: str, template: str = "template1") -> 
     return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
+@pytest.fixture
+def new_database(servers: Stack, template: str) -> str:
+    """The URL of a database that is migrated, empty, and was never analysed."""
+    return _create_database(servers, "new_database", template)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: Stack, template: str) -> None:
     connections.settings["default"].update(_place(servers))

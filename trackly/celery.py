@@ -7,7 +7,7 @@ import structlog
 from celery import Celery, signals
 from django.db import close_old_connections
 
-from trackly import broker, workers
+from trackly import broker, preload, workers
 from trackly.memory import collect_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
@@ -20,8 +20,9 @@ app.steps["consumer"].add(workers.Heartbeat)
 
 
 @signals.worker_init.connect
-def _collect_less(**_: Any) -> None:
-    """Before the pool's processes are forked: they share what stays."""
+def _before_forks(**_: Any) -> None:
+    """The pool's processes, which are forked next, share what stays."""
+    preload.for_tasks()
     collect_less()
 
 

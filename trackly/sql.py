@@ -59,6 +59,20 @@ def array(values: Iterable[int | str]) -> str:
     return f"{{{','.join(map(str, values))}}}"
 
 
+def prefer_indexes() -> None:
+    """Until the transaction ends, have every statement find its rows by an index. Call it in a transaction.
+
+    For statements that name their rows by key, on tables that grow. Left alone, the planner reads a small
+    table from end to end, and where tables grow quickly that goes wrong twice. Of one that was never analysed
+    it expects so few rows that it still does so at 200,000. And a foreign key's check is planned once for a
+    connection: while the other table was one page, say, and then all of that table is read for each row that
+    is inserted, until statistics are gathered again.
+
+    By SET LOCAL, which works behind a pool that changes the server's session between transactions.
+    """
+    rows("SET LOCAL enable_seqscan = off", {})
+
+
 @contextmanager
 def forgettable() -> Iterator[None]:
     """A transaction that a crash of the server may forget: its commit waits for no disk.

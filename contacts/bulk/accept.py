@@ -231,6 +231,7 @@ def _keep_after_all(job: BulkJob, batch: Batch) -> list[int]:
 
 def _insert(job: BulkJob, batch: Batch) -> list[int]:
     slices = cut(batch.groups, settings.TRACKLY_SLICE_SIZE)
+    sql.prefer_indexes()  # for the check that a slice has a job
     made = sql.rows(
         _INSERT,
         {

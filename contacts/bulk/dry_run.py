@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from billing.gate import require_billable
@@ -16,6 +17,7 @@ from contacts.bulk.entries import find_lists, read
 from contacts.bulk.process import report
 from contacts.bulk.settle import summarize
 from contacts.bulk.write import forecast
+from trackly import sql
 from trackly.accounts.models import Account
 from trackly.api.errors import ApiError
 
@@ -36,7 +38,8 @@ def dry_run(account: Account, batch: Batch) -> dict[str, Any]:
     """
     if batch.asks_for_validation:
         require_billable(account)
-    with _alone(account.pk), _in_steps():
+    with _alone(account.pk), _in_steps(), transaction.atomic():
+        sql.prefer_indexes()
         entries = [read(index, raw) for index, raw in batch.items]
         predecessors = find_lists(account.pk, entries)
         found = checks.known_to_account(account.pk, account.rejects_voip, entries)

@@ -205,8 +205,10 @@ def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
 
 def _process(taken: Claim, at_end: AtEnd) -> list[int]:
     entries = [read(index, raw) for index, raw in taken.items]
-    predecessors = find_lists(taken.account_id, entries)
-    found = checks.known(taken.account_id, taken.rejects_voip, entries)
+    with transaction.atomic():
+        sql.prefer_indexes()
+        predecessors = find_lists(taken.account_id, entries)
+        found = checks.known(taken.account_id, taken.rejects_voip, entries)
     taken.watch.lap("check_ms")
     later: list[Entry] = []
     if taken.lane == Lane.LIVE:
@@ -282,6 +284,7 @@ def _commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
     """Run `effect` in a transaction, unless the slice has ended meanwhile."""
 
     def once() -> list[int]:
+        sql.prefer_indexes()
         return effect() if sql.rows(_IS_PENDING, {"id": taken.id}) else []
 
     return sql.in_transaction(once)

@@ -135,10 +135,16 @@ def advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
 
 def begin(ids: Sequence[int], now: datetime) -> None:
     """Count an attempt at each of them."""
-    sql.in_transaction(lambda: sql.rows(_BEGIN, {"ids": list(ids), "now": now}))
+
+    def count() -> None:
+        sql.prefer_indexes()
+        sql.rows(_BEGIN, {"ids": list(ids), "now": now})
+
+    sql.in_transaction(count)
 
 
 def _advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
+    sql.prefer_indexes()
     sql.rows(_LOCK, {"ids": list(ids)})
     taken = sql.rows(_TAKE, {"ids": list(ids), "now": now})
     if not taken:

@@ -7,6 +7,8 @@ import resource
 from contextlib import suppress
 from typing import Any
 
+from trackly import preload
+from trackly.celery import app
 from trackly.memory import collect_less
 
 worker_class = "trackly.web.worker.Worker"
@@ -20,6 +22,7 @@ timeout = 60
 
 def when_ready(server: Any) -> None:  # noqa: ARG001 - gunicorn's
     """The application is loaded; the workers, which share it, are not yet forked."""
+    preload.for_requests(app)
     collect_less()
     raise_descriptor_limit()
 
