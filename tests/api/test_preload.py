@@ -8,9 +8,9 @@ from django.conf import settings
 
 _WEB = """
 import sys
-from trackly import gunicorn
+from trackly.web import server
 from trackly.wsgi import application
-gunicorn.when_ready(None)
+server.when_ready(None)
 before = set(sys.modules)
 environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/healthz", "HTTP_HOST": "localhost"}
 environ |= {"SERVER_NAME": "localhost", "SERVER_PORT": "80"}
