@@ -23,11 +23,10 @@ class BulkJobAdmin(ReadOnlyAdmin):
         "created_at",
         "completed_at",
     )
-    list_filter = ("status", "kind")
+    list_filter = ("status", "kind", "created_at")
     list_select_related = ("account",)
     search_fields = ("id__exact", "account__name")
-    date_hierarchy = "created_at"
-    ordering = ("-created_at",)
+    ordering = ("-created_at", "-id")  # there is an index of it
 
 
 @admin.register(BulkSlice)

@@ -108,12 +108,14 @@ def test_what_people_do_is_written_down(client: Client) -> None:
         kind=Kind.CARRIER, phone_number="+12025550104", retry_at="2026-01-01T00:00Z"
     )
     client.force_login(User.objects.create_superuser("operator"))
-    client.post(f"/admin/billing/billingconfig/{config.pk}/suspend/")
-    client.post(f"/admin/billing/billingconfig/{config.pk}/resume/")
+    client.post(f"/admin/billing/billingconfig/{config.pk}/suspend/", {"reason": "fraud"})
+    client.post(f"/admin/billing/billingconfig/{config.pk}/resume/", {"reason": "cleared"})
     client.post("/admin/accounts/apikey/", {"action": "revoke", "_selected_action": key.pk})
-    client.post("/admin/lookups/lookup/", {"action": "ask_again_now", "_selected_action": asked.pk})
+    client.post("/admin/lookups/lookup/", {"action": "retry", "_selected_action": asked.pk})
     done = [(entry.user.username, entry.get_change_message()) for entry in LogEntry.objects.order_by("pk")]
-    assert done == [("operator", did) for did in ("Suspended.", "Resumed.", "Revoked.", "Asked again.")]
+    assert done == [
+        ("operator", did) for did in ("Suspended: fraud", "Resumed: cleared", "Revoked.", "Retried.")
+    ]
     assert client.get("/admin/admin/logentry/").status_code == 200
     assert client.get("/admin/admin/logentry/add/").status_code == 403
 
