@@ -13,7 +13,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
 from billing import gate, invoices, ledger, months, payments, usage
@@ -29,12 +28,12 @@ from billing.models import (
     Validation,
     dollars,
 )
-from trackly.api.admin import ReadOnlyAdmin, TableAdmin, confirmed, reason, worded
+from trackly.api.admin import LabelledInline, ReadOnlyAdmin, TableAdmin, confirmed, reason, worded
 
 MONTHS_SHOWN = 12
 
 
-class PaymentMethodInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+class PaymentMethodInline(LabelledInline):
     """One that is of no use any more is detached, not deleted: Stripe may still speak of it."""
 
     model = PaymentMethod

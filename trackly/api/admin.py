@@ -15,8 +15,9 @@ from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import reverse
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 M = TypeVar("M", bound=Model)
@@ -131,6 +132,16 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] # not subscriptable
         return self._counted > self.MOST
 
 
+class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold ships no types
+    """Says how many rows a search found only where they were all counted."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        is_all = not (self.query or self.has_active_filters)
+        if is_all or self.paginator.has_more:
+            self.full_result_count = self.result_count  # the theme shows a count that differs
+
+
 class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
     """A page for a table that may be large: nothing that is done here walks all of it.
 
@@ -166,6 +177,9 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
         )
         return HttpResponseRedirect(request.path if request.GET else reverse("admin:index"))
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        return BoundedChangeList
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -191,7 +205,7 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
             if lookup != "exact":
                 return Q(**{f"{name}__{lookup}": term})
             try:
-                return Q(**{name: field.to_python(term)})
+                return Q(**{name: field.clean(term, None)})
             except ValidationError:
                 return Q()
         of_related = self._matching(request, field.related_model, rest, term)
@@ -247,6 +261,19 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
         if obj is None or not self.has_change_permission(request, obj):
             raise PermissionDenied
         return obj
+
+
+class LabelledInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+    """Rows in a table, each field with a name of its own: for a screen reader the column's is not one."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **more: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **more)
+        if field is not None:
+            name = str(db_field.verbose_name).capitalize()
+            for part in getattr(field.widget, "widgets", [field.widget]):
+                kind = part.attrs.get("placeholder", "")  # a date and a time are two fields
+                part.attrs["aria-label"] = f"{name}: {kind.lower()}" if kind else name
+        return field
 
 
 class ReadOnlyAdmin(TableAdmin):
