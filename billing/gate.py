@@ -1,17 +1,70 @@
 """The 402 gate (contract, "POST /contacts/bulk"): may this account be billed."""
 
-from django.db.models import Exists, OuterRef
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Case, CharField, Exists, F, OuterRef, QuerySet, Value, When
 
 from billing.models import BillingConfig, BillingStatus, Invoice, InvoiceStatus, PaymentMethod
 from trackly.accounts.models import Account
 from trackly.api.errors import ApiError
 
-_MESSAGES = {
-    "no_billing_config": "use_validation needs billing, which is not set up for this account.",
-    "no_payment_method": "use_validation needs a payment method, and this account has none.",
-    "payment_failed": "The account's last payment failed; use_validation is off until one succeeds.",
-    "suspended": "Billing is suspended for this account; use_validation is off.",
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an account may not be billed: for its requests, and for an operator."""
+
+    label: str
+    message: str
+    """The 402's text."""
+    remedy: str
+    """What an operator can do about it."""
+
+
+NO_CONFIG = "no_billing_config"
+NO_METHOD = "no_payment_method"
+REASONS = {
+    NO_CONFIG: Reason(
+        "Not set up",
+        "use_validation needs billing, which is not set up for this account.",
+        "Add billing for this account.",
+    ),
+    NO_METHOD: Reason(
+        "No payment method",
+        "use_validation needs a payment method, and this account has none.",
+        "Create a payment-method link and send it to the customer.",
+    ),
+    BillingStatus.PAYMENT_FAILED: Reason(
+        "Payment failed",
+        "The account's last payment failed; use_validation is off until one succeeds.",
+        "Stripe retries the failed invoice. To have it paid sooner, create a payment-method link for the "
+        "customer: a new card is tried within minutes. If no invoice has failed, choose Resume.",
+    ),
+    BillingStatus.SUSPENDED: Reason(
+        "Suspended",
+        "Billing is suspended for this account; use_validation is off.",
+        "It was suspended by an operator; its history says why. Choose Resume to end the suspension.",
+    ),
 }
+"""By the contract's codes, in its order."""
+
+
+def with_refusal(configs: "QuerySet[BillingConfig]") -> "QuerySet[Any]":
+    """The configs, each with `refusal`: the code of the first reason that applies, or NULL.
+
+    The gate and the admin's pages read this one expression, so a page can't say other than the API answers.
+    """
+    usable = PaymentMethod.objects.filter(billing=OuterRef("pk"), detached_at=None)
+    failed = Invoice.objects.filter(account=OuterRef("account"), status=InvoiceStatus.FAILED)
+    first = Case(
+        When(~Exists(usable), then=Value(NO_METHOD)),
+        # Whatever has been written into the state by hand.
+        When(Exists(failed), status=BillingStatus.ACTIVE, then=Value(str(BillingStatus.PAYMENT_FAILED))),
+        When(status=BillingStatus.ACTIVE, then=Value(None)),
+        default=F("status"),
+        output_field=CharField(),
+    )
+    return configs.annotate(refusal=first)
 
 
 def refusal(account: Account) -> str | None:
@@ -20,25 +73,11 @@ def refusal(account: Account) -> str | None:
     The first that applies, in the contract's order: `no_billing_config`, `no_payment_method`,
     `payment_failed`, `suspended`.
     """
-    usable = PaymentMethod.objects.filter(billing=OuterRef("pk"), detached_at=None)
-    failed = Invoice.objects.filter(account=account, status=InvoiceStatus.FAILED)
-    found = (
-        BillingConfig.objects.filter(account=account)
-        .annotate(can_pay=Exists(usable), owes=Exists(failed))
-        .values_list("status", "can_pay", "owes")
-        .first()
-    )
-    if found is None:
-        return "no_billing_config"
-    status, can_pay, owes = found
-    if not can_pay:
-        return "no_payment_method"
-    if status == BillingStatus.ACTIVE and owes:  # whatever has been written into the state by hand
-        return str(BillingStatus.PAYMENT_FAILED)
-    return None if status == BillingStatus.ACTIVE else status
+    found = with_refusal(BillingConfig.objects.filter(account=account)).values_list("refusal").first()
+    return NO_CONFIG if found is None else found[0]
 
 
 def require_billable(account: Account) -> None:
     """Raises 402 if the account may not be billed."""
     if code := refusal(account):
-        raise ApiError(402, code, _MESSAGES[code])
+        raise ApiError(402, code, REASONS[code].message)

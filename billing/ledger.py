@@ -6,12 +6,14 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from billing import months
 from billing.models import CachedUse, Disposition, EntryKind, LedgerEntry
 from billing.validation import Finding
 from trackly import sql
+from trackly.accounts.models import Account
 from trackly.api import json
 
 MICRO_DOLLARS = 3_000
@@ -74,9 +76,9 @@ def note_cached(account_id: int, count: int) -> None:
 
 
 def refund(entry: LedgerEntry, *, reason: str, by: User | None) -> LedgerEntry:
-    """Take a charge back. Raises ValueError for what is no charge, or has been taken back already."""
-    if entry.kind != EntryKind.CHARGE:
-        raise ValueError("Only a charge can be refunded.")
+    """Take a charge back, whole. Raises ValueError for what is no charge, or has been refunded already."""
+    if why := why_not_refundable(entry):
+        raise ValueError(why)
     try:
         with transaction.atomic():
             return LedgerEntry.objects.create(
@@ -87,8 +89,37 @@ def refund(entry: LedgerEntry, *, reason: str, by: User | None) -> LedgerEntry:
                 reason=reason,
                 created_by=by,
             )
-    except IntegrityError as exc:
-        raise ValueError("This charge has been refunded already.") from exc
+    except IntegrityError as exc:  # by somebody else, since it was looked at
+        raise ValueError(_REFUNDED) from exc
+
+
+_REFUNDED = "This charge has been refunded already."
+
+
+def why_not_refundable(entry: LedgerEntry) -> str:
+    """Why an entry can't be refunded; empty: it can."""
+    if entry.kind != EntryKind.CHARGE:
+        return "Only a charge can be refunded."
+    return _REFUNDED if hasattr(entry, "refund") else ""
+
+
+def last_entry() -> int:
+    """The id of the newest entry: those that are booked from now on have higher ones."""
+    return LedgerEntry.objects.aggregate(last=Max("pk"))["last"] or 0
+
+
+def adjust(account_id: int, micro_dollars: int, *, reason: str, by: User, after: int) -> LedgerEntry:
+    """Book an adjustment. Raises ValueError if this user booked the same one after the entry `after`.
+
+    That was the newest when the question was shown: the answer may arrive twice (a double click, a page sent
+    again), and an entry stays for ever. Adjustments of one account are booked one after the other.
+    """
+    with transaction.atomic():
+        Account.objects.select_for_update(no_key=True).get(pk=account_id)
+        entry = {"account_id": account_id, "micro_dollars": micro_dollars, "reason": reason, "created_by": by}
+        if LedgerEntry.objects.filter(kind=EntryKind.ADJUSTMENT, pk__gt=after, **entry).exists():
+            raise ValueError("This adjustment has been booked already.")
+        return LedgerEntry.objects.create(kind=EntryKind.ADJUSTMENT, **entry)
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:

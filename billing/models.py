@@ -31,12 +31,14 @@ class BillingConfig(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = "billing"
+        verbose_name_plural = "billing"
         constraints = [
             models.CheckConstraint(condition=Q(status__in=BillingStatus.values), name="billing_status_known"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.account}: {self.status}"
+        return str(self.account)
 
 
 class PaymentMethod(models.Model):
@@ -71,7 +73,9 @@ class Disposition(models.TextChoices):
 class Validation(models.Model):
     """What a paid validation of a number found, for the account that paid. Kept for good."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="validations", db_index=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, related_name="validations", db_index=False
+    )
     phone_number = models.TextField(db_collation="C", help_text="E.164")
     disposition = models.CharField(max_length=16, choices=Disposition)
     valid = models.BooleanField()
@@ -89,6 +93,8 @@ class Validation(models.Model):
                 condition=Q(disposition__in=Disposition.values), name="validation_disposition_known"
             ),
         ]
+        # `validation_once` begins with the account; an operator who searches for a number names none.
+        indexes = [models.Index("phone_number", name="validation_by_number")]
 
     def __str__(self) -> str:
         return f"{self.phone_number}: {self.disposition}"
@@ -114,7 +120,7 @@ class LedgerEntry(models.Model):
     one if and only if there is the other; `validation_once` makes both once per account and number.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="ledger", db_index=False)
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, related_name="ledger", db_index=False)
     kind = models.CharField(max_length=16, choices=EntryKind, default=EntryKind.CHARGE)
     micro_dollars = models.BigIntegerField(help_text="Millionths of a dollar; positive: the account owes it.")
     validation = models.OneToOneField(
@@ -175,7 +181,7 @@ class CachedUse(models.Model):
     Appended in the slice's transaction, one row each; added up by the sweep (billing.usage).
     """
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, related_name="+", db_index=False)
     month = models.DateField(help_text="Its first day, UTC.")
     count = models.BigIntegerField()
 

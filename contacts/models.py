@@ -23,7 +23,7 @@ class ListStatus(models.TextChoices):
 class SendingList(models.Model):
     """A number that an account sends from, and the contacts that signed up for it."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="sending_lists")
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, related_name="sending_lists")
     phone_number = models.CharField(
         max_length=16,
         validators=[
@@ -115,13 +115,15 @@ class ListContact(models.Model):
     """
 
     sending_list = models.ForeignKey(
-        SendingList, on_delete=models.CASCADE, related_name="memberships", db_index=False
+        SendingList, on_delete=models.DO_NOTHING, related_name="memberships", db_index=False
     )
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     signup_date = models.DateTimeField()
     signup_method = models.CharField(max_length=8, choices=SignupMethod, default=SignupMethod.API)
-    ip_address = models.GenericIPAddressField(null=True, blank=True, help_text="Consent evidence.")
-    url = models.CharField(max_length=2048, blank=True, help_text="Consent evidence.")
+    ip_address = models.GenericIPAddressField(
+        "IP address", null=True, blank=True, help_text="Consent evidence."
+    )
+    url = models.CharField("URL", max_length=2048, blank=True, help_text="Consent evidence.")
     custom_fields = models.JSONField(default=dict, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True, help_text="Set: the contact opted out.")
     created_at = models.DateTimeField(default=timezone.now)

@@ -27,7 +27,7 @@ class JourneyStatus(models.TextChoices):
 class Journey(models.Model):
     """A Welcome Journey: greets contacts that join a list and match its trigger."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="journeys")
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, related_name="journeys")
     name = models.CharField(max_length=200)
     status = models.CharField(
         max_length=16,
@@ -126,9 +126,11 @@ _ACTIVE = Q(status=EnrollmentStatus.ACTIVE)
 class Enrollment(models.Model):
     """A contact, as a member of a list, on a journey: once, ever (contract, "What happens to …")."""
 
-    journey = models.ForeignKey(Journey, on_delete=models.CASCADE, related_name="enrollments", db_index=False)
+    journey = models.ForeignKey(
+        Journey, on_delete=models.DO_NOTHING, related_name="enrollments", db_index=False
+    )
     version = models.ForeignKey(
-        JourneyVersion, on_delete=models.RESTRICT, related_name="enrollments", db_index=False
+        JourneyVersion, on_delete=models.DO_NOTHING, related_name="enrollments", db_index=False
     )
     list_contact = models.ForeignKey(ListContact, on_delete=models.CASCADE, related_name="enrollments")
     status = models.CharField(max_length=16, choices=EnrollmentStatus, default=EnrollmentStatus.ACTIVE)

@@ -15,6 +15,7 @@ from zoneinfo import available_timezones
 import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from trackly.logs import mask_numbers
@@ -252,10 +253,10 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "axes",
+    "trackly.accounts.apps.LoginSecurityConfig",
     "csp",
     "trackly.leases",
-    "trackly.accounts",
+    "trackly.accounts.apps.AccountsConfig",
     "trackly.lookups",
     "contacts",
     "contacts.bulk",
@@ -340,6 +341,7 @@ DATABASES["default"].update(
 )
 
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "trackly/static"]
 # In development and the sandbox files are served from the packages; elsewhere `collectstatic` has run.
 WHITENOISE_USE_FINDERS = DEBUG or TRACKLY_SANDBOX
 if not WHITENOISE_USE_FINDERS:
@@ -381,6 +383,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Trackly",
     "SITE_SYMBOL": "sms",
     "SITE_URL": reverse_lazy("admin:index"),
+    # unfold's purple, but the shade of texts on dark pages: its own has too little contrast there.
+    "COLORS": {"primary": {"500": "oklch(76% .16 305.504)"}},
+    "STYLES": [lambda _: static("admin_kit/admin.css")],
+    "SCRIPTS": [lambda _: static("admin_kit/admin.js")],
 }
 
 # --- Celery -----------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class BulkJob(models.Model):
     """One accepted batch. Its counters move in the transactions that do the work."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="jobs", db_index=False)
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, related_name="jobs", db_index=False)
     kind = models.CharField(max_length=32, choices=JobKind, default=JobKind.BULK)
     status = models.CharField(max_length=16, choices=JobStatus, default=JobStatus.QUEUED)
     total = models.IntegerField(help_text="Contacts in the batch.")
@@ -98,6 +98,8 @@ class BulkJob(models.Model):
                 F("id").desc(),
                 name="bulk_job_listed",
             ),
+            # The newest jobs of all accounts, for the admin.
+            models.Index(F("created_at").desc(), F("id").desc(), name="bulk_job_by_time"),
             models.Index("created_at", condition=~Q(status__in=ENDED), name="bulk_job_running"),
             models.Index(
                 "account",

@@ -119,22 +119,22 @@ def test_what_people_do_is_written_down(client: Client) -> None:
         kind=Kind.CARRIER, phone_number="+12025550104", retry_at="2026-01-01T00:00Z"
     )
     client.force_login(User.objects.create_superuser("operator"))
-    client.post(f"/admin/billing/billingconfig/{config.pk}/suspend/")
-    client.post(f"/admin/billing/billingconfig/{config.pk}/resume/")
+    client.post(f"/admin/billing/billingconfig/{config.pk}/suspend/", {"reason": "fraud"})
+    client.post(f"/admin/billing/billingconfig/{config.pk}/resume/", {"reason": "cleared"})
     client.post(f"/admin/accounts/apikey/{key.pk}/rotate/", {"overlap_hours": 1})
     client.post(f"/admin/accounts/apikey/{key.pk}/revoke/")
-    client.post("/admin/lookups/lookup/", {"action": "ask_again_now", "_selected_action": asked.pk})
+    client.post("/admin/lookups/lookup/", {"action": "retry", "_selected_action": asked.pk})
     done = [(entry.user.username, entry.get_change_message()) for entry in LogEntry.objects.order_by("pk")]
     [made] = key.successors.all()
     assert done == [
         ("operator", did)
         for did in (
             *(
-                "Suspended.",
-                "Resumed.",
+                "Suspended: fraud",
+                "Resumed: cleared",
                 f"Rotated; the successor is {made.hint}….",
             ),
-            *(f"Created as the successor of {key.hint}….", "Revoked.", "Asked again."),
+            *(f"Created as the successor of {key.hint}….", "Revoked.", "Retried."),
         )
     ]
     assert client.get("/admin/admin/logentry/").status_code == 200

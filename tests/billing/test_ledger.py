@@ -7,8 +7,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.test import Client
+from django.utils.html import escape
 
 from billing import ledger, usage
+from billing.gate import REASONS, refusal
 from billing.models import (
     BillingConfig,
     CachedUse,
@@ -16,6 +18,7 @@ from billing.models import (
     EntryKind,
     Invoice,
     LedgerEntry,
+    PaymentMethod,
     Validation,
     dollars,
 )
@@ -27,6 +30,7 @@ from trackly.sandbox.server import Stub
 pytestmark = pytest.mark.django_db
 FINDING = Finding(Disposition.OK, True, "mobile", "", False, False, "US")  # noqa: FBT003
 MONTH = date(2026, 10, 1)
+LEDGER = "/admin/billing/ledgerentry/"
 
 
 def charged(count: int = 1) -> LedgerEntry:
@@ -163,19 +167,143 @@ def test_the_admin_shows_the_months_and_takes_back_and_adjusts(admin_client: Cli
     page = admin_client.get(f"/admin/billing/billingconfig/{config.pk}/change/").content.decode()
     assert "Paid validation by month" in page
     assert "$0.009000" in page
-    url = "/admin/billing/ledgerentry/"
-    admin_client.post(url, {"action": "refund", "_selected_action": [entry.pk]})
+    assert admin_client.post(f"{LEDGER}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def answer(client: Client, url: str, asked: Any, **more: Any) -> Any:
+    """Press the button of a page that asks: its hidden fields, and what a person adds."""
+    return client.post(url, {**multiple(asked.context["carried"]), "confirmed": "yes", **more}, follow=True)
+
+
+def multiple(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
+    return {name: [value for other, value in pairs if other == name] for name, _ in pairs}
+
+
+def test_a_refund_asks_first_and_wants_a_reason(admin_client: Client) -> None:
+    entry = charged(2)
+    chosen = {"action": "refund", "_selected_action": [entry.pk]}
+    asked = admin_client.post(LEDGER, chosen)
+    page = asked.content.decode()
+    assert "Refund this charge, $0.003000 altogether?" in page
+    assert "$0.006000 → $0.003000" in page  # the month, before and after
+    assert "Enter a reason." in answer(admin_client, LEDGER, asked, reason=" ").content.decode()
+    assert not LedgerEntry.objects.filter(kind="refund").exists()
+    assert "refunded." in answer(admin_client, LEDGER, asked, reason="wrong number").content.decode()
+    assert (entry.refund.micro_dollars, entry.refund.reason) == (-3_000, "wrong number")
     assert entry.refund.created_by == User.objects.get(username="admin")
-    for amount, reason, made in (
-        (-9_000, "goodwill", 1),
-        (0, "nothing", 1),
-        (5, "", 1),
-        (10**12, "zeros", 1),
-    ):
-        given = {"account": entry.account_id, "micro_dollars": amount, "reason": reason}
-        admin_client.post(f"{url}add/", given)
-        assert LedgerEntry.objects.filter(kind="adjustment").count() == made
-    assert admin_client.post(f"{url}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+    for again in (entry, entry.refund):  # neither more than was charged, nor of what is no charge
+        page = admin_client.post(
+            LEDGER, {"action": "refund", "_selected_action": [again.pk]}, follow=True
+        ).content.decode()
+        assert "refunded already" in page or "Only a charge can be refunded" in page
+    assert LedgerEntry.objects.filter(kind="refund").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "amount"),
+    [
+        ("5.00", 5_000_000),
+        ("-5", -5_000_000),
+        ("$5", 5_000_000),
+        ("-$0.003", -3_000),
+        ("$-5.1", -5_100_000),
+        (" 0.000001 ", 1),
+        ("\N{MINUS SIGN}5", -5_000_000),
+    ],
+)
+def test_an_adjustment_is_written_in_dollars_and_asked_about(
+    admin_client: Client, written: str, amount: int
+) -> None:
+    entry = charged()
+    given = {"account": entry.account_id, "amount": written, "reason": "goodwill"}
+    asked = admin_client.post(f"{LEDGER}add/", given)
+    page = asked.content.decode()
+    for shown in (dollars(amount), "goodwill", f"$0.003000 → {dollars(3_000 + amount)}", "Test (id"):
+        assert shown in page
+    assert not LedgerEntry.objects.filter(kind="adjustment").exists()
+    answer(admin_client, f"{LEDGER}add/", asked)
+    made = LedgerEntry.objects.get(kind="adjustment")
+    assert (made.micro_dollars, made.reason, made.account) == (amount, "goodwill", entry.account)
+    assert made.created_by == User.objects.get(username="admin")
+
+
+@pytest.mark.parametrize(
+    ("amount", "reason", "said"),
+    [
+        ("0", "nothing", "Enter a non-zero amount."),
+        ("5", "", "Enter a reason."),
+        ("", "x", "Enter an amount."),
+        ("100000.000001", "zeros", "Enter an amount from -$100000.000000 to $100000.000000."),
+        *(
+            (wrong, "x", "Enter an amount in dollars with at most six decimals")
+            for wrong in ("0.0000001", "five", "1,5", "5 USD", "--5", "-$-5", "1e3", "٥", "nan")
+        ),
+    ],
+)
+def test_what_is_no_adjustment_is_said_at_once(
+    admin_client: Client, amount: str, reason: str, said: str
+) -> None:
+    given = {"account": new_account()[0].pk, "amount": amount, "reason": reason}
+    response = admin_client.post(f"{LEDGER}add/", given)
+    assert said in response.content.decode()
+    answered = admin_client.post(f"{LEDGER}add/", {**given, "confirmed": "yes"})
+    assert said in answered.content.decode()
+    assert not LedgerEntry.objects.exists()
+
+
+def test_an_answer_books_what_was_asked_about_once(admin_client: Client) -> None:
+    account, _ = new_account()
+    given = {"account": account.pk, "amount": "-5", "reason": "goodwill"}
+    url = f"{LEDGER}add/"
+    asked = admin_client.post(url, given)
+    other = answer(admin_client, url, asked, amount="-50")
+    assert "-$50.000000" in other.content.decode()  # it is asked about, and not booked
+    unasked = admin_client.post(url, {**given, "confirmed": "yes"})
+    assert "Book this adjustment?" in unasked.content.decode()
+    assert not LedgerEntry.objects.exists()
+    assert "Booked: -$5.000000" in answer(admin_client, url, asked).content.decode()
+    assert "has been booked already" in answer(admin_client, url, asked).content.decode()
+    assert LedgerEntry.objects.count() == 1
+    answer(admin_client, url, admin_client.post(url, given))  # meant, and asked about again
+    assert LedgerEntry.objects.count() == 2
+
+
+def test_refunds_are_made_a_page_at_most(admin_client: Client) -> None:
+    charged(51)
+    keys = list(LedgerEntry.objects.values_list("pk", flat=True))
+    page = admin_client.post(LEDGER, {"action": "refund", "_selected_action": keys}, follow=True)
+    assert "Choose at most 50 entries." in page.content.decode()
+    everything = {"action": "refund", "_selected_action": keys[:1], "select_across": "1"}
+    page = admin_client.post(LEDGER, everything, follow=True)
+    assert "Choose the rows one by one" in page.content.decode()
+
+
+def test_the_page_says_what_the_gate_says(admin_client: Client) -> None:
+    account, _ = new_account()
+    config = BillingConfig.objects.create(account=account)
+    url = f"/admin/billing/billingconfig/{config.pk}/change/"
+    listing = "/admin/billing/billingconfig/"
+
+    def said() -> str:
+        shown = " ".join(admin_client.get(url).content.decode().split())
+        code = refusal(account)
+        assert (REASONS[code].label if code else "Allowed") in admin_client.get(listing).content.decode()
+        wanted = admin_client.get(listing, {"refusal": code or "none"}).context["cl"].result_count
+        assert wanted == 1
+        assert code is None or (f"402 {code}" in shown and escape(REASONS[code].remedy) in shown)
+        return code or "none"
+
+    assert said() == "no_payment_method"
+    method = PaymentMethod.objects.create(billing=config, brand="visa", last_four="4242")
+    assert said() == "none"
+    invoice = Invoice.objects.create(
+        account=account, month=MONTH, micro_dollars=1, cents=100, status="failed"
+    )
+    assert said() == "payment_failed"
+    BillingConfig.objects.update(status="suspended")
+    assert said() == "suspended"
+    PaymentMethod.objects.filter(pk=method.pk).update(detached_at=invoice.created_at)
+    assert said() == "no_payment_method"
 
 
 def test_who_may_only_look_takes_nothing_back(client: Client, django_user_model: Any) -> None:
@@ -195,7 +323,7 @@ def test_a_state_is_changed_by_its_action_alone(admin_client: Client) -> None:
     url = f"/admin/billing/billingconfig/{config.pk}"
     inline = {"payment_methods-TOTAL_FORMS": 0, "payment_methods-INITIAL_FORMS": 0}
     for action, expected in (("suspend", "suspended"), ("resume", "active")):
-        admin_client.post(f"{url}/{action}/")
+        admin_client.post(f"{url}/{action}/", {"reason": "a test"})
         config.refresh_from_db()
         assert config.status == expected
     BillingConfig.objects.update(status="payment_failed")  # while a form stood open
@@ -203,7 +331,7 @@ def test_a_state_is_changed_by_its_action_alone(admin_client: Client) -> None:
     config.refresh_from_db()
     assert config.status == "payment_failed"
     Invoice.objects.create(account=account, month=MONTH, micro_dollars=1, cents=100, status="failed")
-    admin_client.post(f"{url}/resume/")
+    admin_client.post(f"{url}/resume/", {"reason": "a test"})
     config.refresh_from_db()
     assert config.status == "payment_failed"
 
@@ -211,7 +339,9 @@ def test_a_state_is_changed_by_its_action_alone(admin_client: Client) -> None:
 def test_a_config_with_something_owed_is_not_deleted(admin_client: Client) -> None:
     config = BillingConfig.objects.create(account=charged().account)
     url = f"/admin/billing/billingconfig/{config.pk}/delete/"
-    assert admin_client.post(url, {"post": "yes"}).status_code == 403
+    page = admin_client.post(url, {"post": "yes"}, follow=True).content.decode()
+    assert "its account has ledger entries. Suspend it instead." in page
+    assert BillingConfig.objects.filter(pk=config.pk).exists()
 
 
 def test_the_admin_gives_a_link_for_a_card(admin_client: Client, stub: Stub, settings: Any) -> None:

@@ -1,3 +1,4 @@
+import axes.apps
 from django.apps import AppConfig
 
 
@@ -5,3 +6,9 @@ class AccountsConfig(AppConfig):
     name = "trackly.accounts"
     label = "accounts"
     verbose_name = "Accounts"
+
+
+class LoginSecurityConfig(axes.apps.AppConfig):  # type: ignore[misc] # django-axes ships no types
+    """django-axes, by a name that says what it is for."""
+
+    verbose_name = "Login security"

@@ -11,11 +11,18 @@ from trackly.accounts.scopes import all_scopes
 
 
 class Account(models.Model):
-    """A customer. Everything that the API shows belongs to one, but for Contact, which is global."""
+    """A customer. Everything that the API shows belongs to one, but for Contact, which is global.
+
+    What belongs to one points at it with DO_NOTHING, here and wherever millions of rows may point at one: the
+    database refuses to delete it (by an index, at once), and Django does not load those rows to find out.
+    """
 
     name = models.CharField(max_length=200)
     suspended_at = models.DateTimeField(
-        null=True, blank=True, help_text="Set: every request is answered 403 account_suspended."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since when every request is answered 403 account_suspended.",
     )
     rejects_voip = models.BooleanField(
         "rejects VOIP numbers", default=True, help_text="VOIP numbers fail with not_sendable."

@@ -5,8 +5,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from trackly.accounts.models import Account
 from trackly.api.admin import ReadOnlyAdmin
-from trackly.lookups.models import Lookup
+from trackly.lookups.models import EVERYBODY, Kind, Lookup
 
 
 @admin.register(Lookup)
@@ -15,16 +16,26 @@ class LookupAdmin(ReadOnlyAdmin):
     list_filter = ("kind", ("retry_at", admin.EmptyFieldListFilter))
     search_fields = ("phone_number__startswith",)
     ordering = ("-id",)
-    actions = ("ask_again_now",)
+    actions = ("retry",)
 
-    @admin.action(description="Ask again now what nobody answered", permissions=["ask_again"])
-    def ask_again_now(self, request: HttpRequest, chosen: QuerySet[Lookup]) -> None:
+    @admin.action(description="Retry unanswered lookups", permissions=["retry"])
+    def retry(self, request: HttpRequest, chosen: QuerySet[Lookup]) -> None:
         waiting = list(chosen.filter(retry_at__isnull=False))
         count = chosen.filter(retry_at__isnull=False).update(retry_at=timezone.now())
         for lookup in waiting:
-            self.log_change(request, lookup, "Asked again.")
-        self.message_user(request, f"{count} of these will be asked about within seconds.", messages.SUCCESS)
+            self.log_change(request, lookup, "Retried.")
+        self.message_user(request, f"{count} of these will be retried within seconds.", messages.SUCCESS)
 
-    def has_ask_again_permission(self, request: HttpRequest) -> bool:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Lookup], search_term: str
+    ) -> tuple[QuerySet[Lookup], bool]:
+        """By the index of `lookup_once`, which begins with kind and scope: all of both are named."""
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        if search_term.strip():
+            scopes = [EVERYBODY, *Account.objects.values_list("pk", flat=True)]
+            found = found.filter(kind__in=Kind.values, scope__in=scopes)
+        return found, duplicates
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
         allowed: bool = request.user.has_perm("lookups.change_lookup")
         return allowed

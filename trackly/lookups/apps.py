@@ -3,4 +3,4 @@ from django.apps import AppConfig
 
 class LookupsConfig(AppConfig):
     name = "trackly.lookups"
-    verbose_name = "Look-ups"
+    verbose_name = "Lookups"
