@@ -121,7 +121,7 @@ def test_the_list_of_keys_says_what_state_each_is_in(operator: Client) -> None:
     }.items():
         made, _ = create_key(account, name=name, scopes=["privacy"])
         ApiKey.objects.filter(pk=made.pk).update(**fields)
-    page = operator.get("/admin/accounts/apikey/?o=2").content.decode()
+    page = operator.get("/admin/accounts/apikey/?o=1").content.decode()
     rows = {row.split("</a>")[0].rsplit(">", 1)[1].strip(): row for row in page.split("<tr")[2:]}
     states = [
         word for row in rows.values() for word in ("active", "expires 2", "expired", "revoked") if word in row
