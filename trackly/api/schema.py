@@ -133,7 +133,7 @@ PAGE_PARAMETERS = [
 class WrittenOut(AutoSchema):
     """Describes an operation by what `extend_schema` says and nothing else."""
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override] - drf-spectacular's, not DRF's
         """Nothing, where nothing is said: a view's docstring is for developers."""
         return ""
 
