@@ -356,7 +356,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "2",
     "CONTACT": {"name": "Trackly support"},
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
-    "SERVERS": [{"url": "/", "description": "The server that this description comes from."}],
+    "SERVERS": [{"url": "/", "description": "This server."}],
     "TAGS": [
         {
             "name": "Contacts",
