@@ -20,12 +20,12 @@ from tests.support import LIST, contact, new_account
 from trackly.accounts.keys import create_key
 from trackly.accounts.models import Account, ApiKey
 from trackly.accounts.scopes import Scope, all_scopes
-from trackly.api import schema
+from trackly.api import docs
 from trackly.api.views import ApiView
 
 pytestmark = pytest.mark.django_db
 
-PUBLIC = {schema.openapi, schema.DocsView}
+PUBLIC = {docs.IndexView, docs.openapi, docs.DocsView}
 """What needs no key."""
 HANDLERS = {"get", "post", "put", "patch", "delete", "head", "options", "trace"}
 
@@ -45,7 +45,7 @@ def endpoints(patterns: Iterable[URLPattern | URLResolver], prefix: str = "") ->
         where = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from endpoints(pattern.url_patterns, where)
-        elif where.startswith("api/v2/"):
+        elif where == "api/v2" or where.startswith("api/v2/"):
             yield where, pattern.callback
 
 
