@@ -201,6 +201,7 @@ def test_the_description_names_each_operation_s_scope(client: Client) -> None:
         (path, method): operation["security"]
         for path, operations in described["paths"].items()
         for method, operation in operations.items()
+        if path != "/api/v2"  # which wants no key
     }
     assert found["/api/v2/contacts", "get"] == [{"apiKey": ["contacts:read"]}]
     assert found["/api/v2/contacts/bulk", "post"] == [{"apiKey": ["contacts:write"]}]

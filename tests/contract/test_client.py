@@ -170,10 +170,10 @@ def unsubscribe(it: Generated) -> None:
 
 
 def list_lists(it: Generated) -> None:
-    page = it.call("list_lists", 200, status=it.models.ListStatus.ACTIVE)
+    page = it.call("list_lists", 200, status=it.models.LiveListStatus.ACTIVE)
     assert [made.phone_number for made in page.lists] == [LIST]
     assert isinstance(page.lists[0], it.models.SendingList)
-    assert it.call("list_lists", 200, status=it.models.ListStatus.PAUSED).lists == []
+    assert it.call("list_lists", 200, status=it.models.LiveListStatus.PAUSED).lists == []
 
 
 def get_list(it: Generated) -> None:
@@ -181,6 +181,43 @@ def get_list(it: Generated) -> None:
     found = it.call("get_list", 200, made.id)
     assert (found, found.status) == (made, it.models.ListStatus.ACTIVE)
     it.refused("not_found", "get_list", 404, 10**17)
+
+
+def create_list(it: Generated) -> None:
+    number = new_number()
+    body = it.models.NewList(phone_number=number, list_name="Summer", status=it.models.LiveListStatus.PAUSED)
+    made = it.call("create_list", 201, body=body)
+    assert isinstance(made, it.models.SendingList)
+    assert (made.phone_number, made.list_name, made.status) == (
+        number,
+        "Summer",
+        it.models.ListStatus.PAUSED,
+    )
+    error = it.refused("list_exists", "create_list", 409, body=body)
+    assert error.list_id == made.id
+    field = it.refused(
+        "invalid_field", "create_list", 400, body=it.models.NewList(number, brand_name="x" * 1000)
+    )
+    assert field.field == "brand_name"
+
+
+def change_list(it: Generated) -> None:
+    [made] = it.call("list_lists", 200).lists
+    changed = it.call("change_list", 200, made.id, body=it.models.ListChange(list_name="Autumn"))
+    assert (changed.id, changed.list_name, changed.status) == (made.id, "Autumn", made.status)
+    gone = it.models.ListChange(status=it.models.ListStatus.DELETED)
+    deleted = it.call("change_list", 200, made.id, body=gone)
+    assert deleted.status == it.models.ListStatus.DELETED
+    it.refused("not_found", "change_list", 404, made.id, body=gone)
+
+
+def export_list_contacts(it: Generated) -> None:
+    number = new_number()
+    it.call("create_contact", 201, body=it.contact(number))
+    [made] = it.call("list_lists", 200).lists
+    [row] = csv.DictReader(io.StringIO(it.call("export_list_contacts", 200, made.id)))
+    assert (row["phone_number"], row["list_number"], row["active"]) == (number, LIST, "true")
+    it.refused("not_found", "export_list_contacts", 404, 10**17)
 
 
 def get_usage(it: Generated) -> None:
@@ -196,6 +233,14 @@ def list_jobs(it: Generated) -> None:
     page = it.call("list_jobs", 200, page=1)
     assert [job.job_id for job in page.jobs] == [accepted.job_id]
     assert page.jobs[0].kind == "contacts.bulk"
+    moment = page.jobs[0].created_at
+    completed = it.models.JobStatus.COMPLETED
+    it.ended(accepted.job_id)
+    same = it.call(
+        "list_jobs", 200, status=completed, kind=it.models.JobKind.CONTACTS_BULK, created_after=moment
+    )
+    assert [job.job_id for job in same.jobs] == [accepted.job_id]
+    assert it.call("list_jobs", 200, created_before=moment).jobs == []
     it.refused("invalid_parameter", "list_jobs", 400, page=0)
 
 
@@ -214,6 +259,8 @@ def list_job_results(it: Generated) -> None:
     outcome = it.models.Outcome
     assert [row.outcome for row in rows] == [outcome.CREATED, outcome.FAILED]
     assert (rows[1].contact_id, rows[1].error.code) == (None, "invalid_phone")
+    wanted = {"outcome": outcome.FAILED, "code": it.models.ContactErrorCode.INVALID_PHONE}
+    assert it.call("list_job_results", 200, job.job_id, **wanted).results == [rows[1]]
     it.refused("not_found", "list_job_results", 404, UUID(int=0))
 
 
@@ -261,6 +308,7 @@ USED: dict[str, Callable[[Generated], None]] = {
             list_lists,
             get_list,
         ),
+        *(create_list, change_list, export_list_contacts),
         *(get_usage, list_jobs, get_job, list_job_results, get_job_errors, retry_job, cancel_job, get_index),
     )
 }

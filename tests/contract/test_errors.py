@@ -13,13 +13,14 @@ from django.db import OperationalError
 from django.test import Client
 
 from tests.conftest import RunningStack
-from tests.contract.described import error_examples, operations
+from tests.contract.described import Operation, error_examples, operations
 from tests.contract.test_jobs import held, poisoned
 from tests.support import LIST, Api, contact, eventually, new_number
 
 OPERATIONS = operations()
 EXAMPLES = error_examples()
 NOWHERE = "/jobs/00000000-0000-0000-0000-000000000000"
+NO_LIST = f"/lists/{10**17}"
 TEXT = {"content": b"x", "headers": {"Content-Type": "text/plain"}}
 HUGE = {"content": b'{"contacts": ["' + b"x" * 5_000_001, "headers": {"Content-Type": "application/json"}}
 PAID = {"use_validation": True}
@@ -89,6 +90,18 @@ def cancelled(stack: RunningStack) -> httpx.Response:
     return answer.result()
 
 
+def unknown(operation: Operation) -> Provoke:
+    """A parameter that the operation does not describe."""
+    body: dict[str, Any] = {"json": {}} if "requestBody" in operation.about else {}
+
+    def provoke(stack: RunningStack) -> httpx.Response:
+        key = {"X-Api-Key": stack.shared.headers["X-Api-Key"]}
+        url = f"{stack.base}{operation.path_with_nothing}?verbose=1"
+        return httpx.request(operation.method, url, headers=key, **body)
+
+    return provoke
+
+
 def unsubscribe(phone_number: str = "", list_number: str = "") -> Provoke:
     return sent("DELETE", "/contacts", params={"phone_number": phone_number, "list_number": list_number})
 
@@ -138,8 +151,23 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ("unsubscribe", "invalid_phone"): unsubscribe("4155559876", LIST),
     ("unsubscribe", "invalid_list_number"): unsubscribe("+14155559876", "1"),
     ("get_contact", "not_found"): sent("GET", "/contacts/+14155550000"),
-    ("get_list", "not_found"): sent("GET", f"/lists/{10**17}"),
+    ("get_list", "not_found"): sent("GET", NO_LIST),
     ("list_lists", "invalid_parameter"): sent("GET", "/lists?page=0"),
+    ("create_list", "invalid_json"): sent("POST", "/lists", json=[]),
+    ("create_list", "payload_too_large"): sent("POST", "/lists", **HUGE),
+    ("create_list", "unsupported_media_type"): sent("POST", "/lists", **TEXT),
+    ("create_list", "missing_phone_number"): sent("POST", "/lists", json={}),
+    ("create_list", "invalid_phone"): sent("POST", "/lists", json={"phone_number": "18005551234"}),
+    ("create_list", "invalid_field"): sent(
+        "POST", "/lists", json={"phone_number": new_number(), "status": "deleted"}
+    ),
+    ("create_list", "list_exists"): sent("POST", "/lists", json={"phone_number": LIST}),
+    ("change_list", "invalid_json"): sent("PATCH", NO_LIST, json=[]),
+    ("change_list", "payload_too_large"): sent("PATCH", NO_LIST, **HUGE),
+    ("change_list", "unsupported_media_type"): sent("PATCH", NO_LIST, **TEXT),
+    ("change_list", "invalid_field"): sent("PATCH", NO_LIST, json={"status": "gone"}),
+    ("change_list", "not_found"): sent("PATCH", NO_LIST, json={"status": "paused"}),
+    ("export_list_contacts", "not_found"): sent("GET", f"{NO_LIST}/contacts.csv"),
     ("get_usage", "invalid_parameter"): sent("GET", "/usage?month=January"),
     ("list_jobs", "invalid_parameter"): sent("GET", "/jobs?page=0"),
     ("get_job", "not_found"): sent("GET", NOWHERE),
@@ -155,17 +183,25 @@ for _code, _state in BILLING.items():
     _batch = {"contacts": [contact("+14155559876", **PAID)]}
     PROVOKED["bulk_create_contacts", _code] = unbilled("/contacts/bulk", _state, _batch)
     PROVOKED["create_contact", _code] = unbilled("/contacts", _state, _batch["contacts"][0])
+for _name, _operation in OPERATIONS.items():
+    PROVOKED.setdefault((_name, "invalid_parameter"), unknown(_operation))
 
-OF_A_KEY = ("unauthorized", "account_suspended", "rate_limited")
+OF_A_KEY = ("unauthorized", "account_suspended", "forbidden", "rate_limited")
 AT_FAULT = ("internal_error", "unavailable")
 OF_A_RETRY = {("retry_job", code) for code in BILLING}
 
 
 def masked(body: dict[str, Any]) -> dict[str, Any]:
-    """The sentence of `rate_limited` names the account's rate and the time: any number there."""
-    if body["code"] != "rate_limited":
-        return body
-    return {**body, "error": re.sub(r"[0-9]+", "0", body["error"])}
+    """Without what differs from the example: the account's rate and the time, the scope, the list."""
+    match body["code"]:
+        case "rate_limited":
+            return {**body, "error": re.sub(r"[0-9]+", "0", body["error"])}
+        case "forbidden":
+            return {**body, "error": body["error"].replace(body["scope"], "…"), "scope": "…"}
+        case "list_exists":
+            assert type(body["list_id"]) is int
+            return {**body, "list_id": 0}
+    return body
 
 
 def is_as_described(operation: str, status: int, body: dict[str, Any]) -> None:
@@ -197,6 +233,8 @@ def refused(stack: RunningStack) -> dict[str, Api]:
     change = "UPDATE accounts_account SET {} WHERE id = %s"
     stack.rows(change.format("suspended_at = now()"), found["account_suspended"].account_id)
     stack.rows(change.format("requests_per_minute = 1"), found["rate_limited"].account_id)
+    narrow = "UPDATE accounts_apikey SET scopes = '{webhooks}' WHERE account_id = %s"
+    stack.rows(narrow, found["forbidden"].account_id)
     return found
 
 

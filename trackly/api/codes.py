@@ -283,10 +283,11 @@ class ErrorCode(StrEnum):
         422,
         (
             "The carrier says that the number is not in service or can't receive text messages, or it is"
-            " VOIP and the account rejects those."
+            " VOIP and the account rejects those; `reason` says which."
         ),
         "Don't send it again: the contact can't be texted.",
         "Phone number failed carrier validation",
+        {"reason": "not_in_service"},
     )
     VALIDATION_FAILED = (
         "validation_failed",

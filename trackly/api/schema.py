@@ -174,7 +174,7 @@ PAGE_PARAMETERS = [
 class WrittenOut(AutoSchema):
     """Describes an operation by what `extend_schema` says and nothing else."""
 
-    def get_description(self) -> str:  # type: ignore[override] - drf-spectacular's, not DRF's
+    def get_description(self) -> str:  # type: ignore[override] # drf-spectacular's, not DRF's
         """Nothing, where nothing is said: a view's docstring is for developers."""
         return ""
 
