@@ -14,7 +14,8 @@ compares what the service says with the examples.
 
 Every error body is `{"error": "<sentence for a person>", "code": "<word for a program>"}`, some with `field`,
 `reason`, `scope`, `list_id` or `validation`. Decide by `code`. Codes and keys may be added: take a code that
-you don't know for what its HTTP status says. Every answer bears `X-Request-Id`; quote it when you ask support.
+you don't know for what its HTTP status says. Every answer bears `X-Request-Id`; quote it when you ask
+support.
 
 In a batch (`POST /contacts/bulk`) a contact that fails is an entry of the summary's `errors`, with its
 `index` and `phone_number`, and no HTTP error; sent alone (`POST /contacts`) it is answered with the status
