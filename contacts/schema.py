@@ -591,7 +591,8 @@ job_errors = operation(
 job_retry = operation(
     operation_id="retry_job",
     summary="Run again what failed",
-    description="Only contacts that failed as `internal_error` run again; what took effect stays.",
+    description="Contacts that failed as `internal_error` or `provider_error` run again; what took"
+    " effect stays.",
     request=None,
     parameters=[_JOB_ID, RETRY_AFTER, header("Location", "The job: `/api/v2/jobs/<job_id>`.", 202)],
     responses=answers({202: _ACCEPTED}, *BILLING, ErrorCode.NOT_FOUND, ErrorCode.NOT_RETRYABLE),

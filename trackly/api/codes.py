@@ -163,9 +163,9 @@ class ErrorCode(StrEnum):
     NOT_RETRYABLE = (
         "not_retryable",
         409,
-        "The job's state is not one from which it can be retried.",
+        "The job has not ended, was cancelled, or has no contact that failed as one that can run again.",
         "Nothing needs to be run again, or it is still running: see the job's `status`.",
-        "The job is completed; only a failed one can be retried.",
+        "None of the job's contacts failed as internal_error or provider_error: nothing to retry.",
     )
     NOT_CANCELLABLE = (
         "not_cancellable",
@@ -316,7 +316,7 @@ class ErrorCode(StrEnum):
         "provider_error",
         502,
         "The validation provider gave no answer, after every attempt. Nothing was charged.",
-        "Send the contact again later, or without use_validation.",
+        "Retry the job, send the contact again later, or send it without use_validation.",
         "The validation provider could not be reached",
     )
 
