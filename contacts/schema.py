@@ -5,19 +5,24 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from contacts.export import COLUMNS
 from contacts.models import MAX_NAME_CHARACTERS
 from contacts.payload import MAX_CONTACT_BYTES, MAX_URL_CHARACTERS
+from trackly.api.codes import BILLING, IN_ENTRIES, ErrorCode
 from trackly.api.examples import EXAMPLES
-from trackly.api.schema import PAGE_PARAMETERS, RETRY_AFTER, Schema, answers, header, operation, ref
+from trackly.api.schema import (
+    PAGE_PARAMETERS,
+    RETRY_AFTER,
+    SECONDS,
+    Schema,
+    answers,
+    header,
+    operation,
+    ref,
+)
 from trackly.lookups.line import NOT_SENDABLE_REASONS
 
 _E164: Schema = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$", "examples": ["+14155559876"]}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _MONTH: Schema = {"type": "string", "pattern": "^[1-9][0-9]{3}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-CODES = [
-    *("invalid_contact", "payload_too_large", "missing_phone_number", "missing_list_number", "invalid_phone"),
-    *("invalid_list_number", "invalid_field", "list_not_found", "not_sendable", "provider_error"),
-    *("validation_failed", "internal_error"),
-]
 
 
 def _object(properties: dict[str, Schema], *optional: str, description: str = "") -> Schema:
@@ -34,9 +39,13 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_OUTCOMES = ["created", "updated", "unchanged", "failed"]
 _JOB_KINDS = ["contacts.bulk", "contacts.single"]
-_JOB_STATUSES = ["queued", "processing", "completed", "failed", "cancelled"]
+
+
+def _page_of(name: str, entry: str) -> Schema:
+    return _object({name: {"type": "array", "items": ref(entry)}, "pagination": ref("Pagination")})
+
+
 _COUNTS: dict[str, Schema] = {"success_count": _COUNT, "error_count": _COUNT}
 _CREATED: dict[str, Schema] = {
     "contacts_created": _COUNT,
@@ -46,7 +55,7 @@ _CREATED: dict[str, Schema] = {
 _WARNINGS: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 _CARRIER: dict[str, Schema] = {
     "carrier": {"type": "string", "description": "Empty: unknown."},
-    "line_type": {"enum": ["CELL PHONE", "VOIP", "LANDLINE", "UNKNOWN"]},
+    "line_type": ref("LineType"),
     "timezone": {"type": "string", "description": "IANA name; empty: unknown."},
     "is_valid": {
         "type": "boolean",
@@ -57,16 +66,18 @@ _MEMBERSHIP: dict[str, Schema] = {
     "list_number": _E164,
     "active": {"type": "boolean", "description": "False: unsubscribed."},
     "signup_date": _MOMENT,
-    "signup_method": {"enum": ["api", "csv", "admin"]},
-    "custom_fields": {
-        "type": "object",
-        "additionalProperties": {"type": ["string", "number", "boolean"]},
-    },
+    "signup_method": ref("SignupMethod"),
+    "custom_fields": ref("CustomFields"),
 }
 _JOB: dict[str, Schema] = {
     "job_id": {"type": "string", "format": "uuid"},
-    "kind": {"enum": _JOB_KINDS},
-    "status": {"enum": _JOB_STATUSES},
+    "kind": {
+        "type": "string",
+        "description": "What the job does: `contacts.bulk` or `contacts.single`. Kinds may be added.",
+        "x-extensible-enum": _JOB_KINDS,
+        "examples": ["contacts.bulk"],
+    },
+    "status": ref("JobStatus"),
     "total": _COUNT,
     "processed": _COUNT,
     "progress": {"type": "number", "minimum": 0, "maximum": 1, "description": "Never falls."},
@@ -86,10 +97,7 @@ _LIST: dict[str, Schema] = {
     "phone_number": _E164,
     "brand_name": {"type": "string"},
     "list_name": {"type": "string"},
-    "status": {
-        "enum": ["active", "paused", "deleted"],
-        "description": "`deleted` only as the answer to the change that deletes it.",
-    },
+    "status": ref("ListStatus"),
     "contact_count": {**_COUNT, "description": "All members, subscribed or not."},
     "created_at": _MOMENT,
 }
@@ -97,8 +105,39 @@ _LIST: dict[str, Schema] = {
 _LIST_NAMES: dict[str, Schema] = {
     name: {"type": "string", "maxLength": MAX_NAME_CHARACTERS} for name in ("brand_name", "list_name")
 }
+_SUCCESS: Schema = {"type": "boolean", "description": "Always true.", "examples": [True]}
+
+
+def _words(description: str, *words: str) -> Schema:
+    """One of these words, and of no others."""
+    return {"type": "string", "enum": list(words), "description": description}
+
 
 SCHEMAS: dict[str, Schema] = {
+    "JobStatus": _words(
+        "The last three are final.", "queued", "processing", "completed", "failed", "cancelled"
+    ),
+    "JobKind": _words("What a job does.", *_JOB_KINDS),
+    "ListStatus": _words(
+        "Contacts of a paused list are sent nothing. `deleted` is in no answer but that to the change that"
+        " deletes the list.",
+        *("active", "paused", "deleted"),
+    ),
+    "LiveListStatus": _words("The state of a list that is not deleted.", "active", "paused"),
+    "LineType": _words("What kind of line the number is.", "CELL PHONE", "VOIP", "LANDLINE", "UNKNOWN"),
+    "SignupMethod": _words("How the contact came to the list.", "api", "csv", "admin"),
+    "Outcome": _words("What became of a contact of a job.", "created", "updated", "unchanged", "failed"),
+    "Disposition": _words(
+        "What paid validation makes of a number: `invalid` and `unreachable` are rejected.",
+        *("ok", "risky", "unknown", "unreachable", "invalid"),
+    ),
+    "ContactErrorCode": _words("What a contact of a job failed with.", *map(str, IN_ENTRIES)),
+    "CustomFields": {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+        "description": "Values by name.",
+        "examples": [{"first_name": "Jane"}],
+    },
     "Contact": {
         "type": "object",
         "required": ["phone_number", "list_number"],
@@ -114,21 +153,20 @@ SCHEMAS: dict[str, Schema] = {
             "skip_journey_if_exists": {"type": "boolean", "default": True},
             "use_validation": {"type": "boolean", "default": False, "description": "Paid validation."},
             "signup_date": {
-                "type": "string",
-                "anyOf": [{"format": "date-time"}, {"format": "date"}],
+                "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
                 "description": "ISO 8601; without an offset: UTC.",
             },
-            "ip_address": {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+            "ip_address": {
+                "anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}],
+                "description": "IPv4 or IPv6; where the consent was given.",
+            },
             "url": {
                 "type": "string",
                 "format": "uri",
                 "maxLength": MAX_URL_CHARACTERS,
                 "pattern": "^https?://",
             },
-            "custom_fields": {
-                "type": "object",
-                "additionalProperties": {"type": ["string", "number", "boolean"]},
-            },
+            "custom_fields": ref("CustomFields"),
             "replace_custom_fields": {"type": "boolean", "default": False},
         },
     },
@@ -140,14 +178,15 @@ SCHEMAS: dict[str, Schema] = {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": 1000,
-                # An item that is no Contact is an entry of the summary's errors, not a refusal.
-                "items": {"anyOf": [ref("Contact"), {}]},
+                "items": ref("Contact"),
+                "description": "An item that does not fit is an entry of the summary's errors and changes"
+                " nothing for the others.",
             }
         },
     },
     "Validation": _object(
         {
-            "disposition": {"enum": ["ok", "risky", "unknown", "unreachable", "invalid"]},
+            "disposition": ref("Disposition"),
             "valid": {"type": "boolean"},
             "line_type": {"type": "string"},
             "carrier": {"type": "string"},
@@ -159,16 +198,27 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "NotSendableReason": {
-        "enum": NOT_SENDABLE_REASONS,
+        "type": "string",
+        "x-extensible-enum": NOT_SENDABLE_REASONS,
         "description": "Why a number is `not_sendable`. More may be added.",
+        "examples": ["landline"],
     },
     "ContactError": _object(
         {
             "index": {**_COUNT, "description": "Position in the request's array."},
             "phone_number": {"description": "As sent; left out where absent."},
-            "code": {"enum": CODES},
-            "error": {"type": "string"},
-            "field": {"type": "string"},
+            "code": {
+                "type": "string",
+                "description": "Why the contact failed. Codes may be added.",
+                "x-extensible-enum": list(IN_ENTRIES),
+                "examples": [ErrorCode.NOT_SENDABLE],
+            },
+            "error": {"type": "string", "description": "The same in a sentence for people."},
+            "field": {
+                "type": "string",
+                "description": "The field that is meant.",
+                "examples": ["signup_date"],
+            },
             "reason": ref("NotSendableReason"),
             "validation": ref("Validation"),
         },
@@ -180,7 +230,7 @@ SCHEMAS: dict[str, Schema] = {
             "errors": {"type": "array", "items": ref("ContactError"), "description": "Sorted by index."},
             **_CREATED,
             "warnings": _WARNINGS,
-            "dry_run": {"const": True, "description": "Only of a dry run."},
+            "dry_run": {"type": "boolean", "description": "Only of a dry run, and always true there."},
             "cancelled_count": {
                 **_COUNT,
                 "description": "Contacts of a cancelled job that were not processed.",
@@ -207,7 +257,7 @@ SCHEMAS: dict[str, Schema] = {
             "index": _COUNT,
             "phone_number": {"description": "As sent; left out where absent."},
             "list_number": {"description": "As sent; left out where absent."},
-            "outcome": {"enum": _OUTCOMES},
+            "outcome": ref("Outcome"),
             "contact_id": {"type": ["integer", "null"]},
             "list_contact_id": {"type": ["integer", "null"]},
             "journeys_enrolled": _COUNT,
@@ -218,7 +268,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "SingleResult": _object(
         {
-            "success": {"const": True},
+            "success": _SUCCESS,
             "contact_id": {"type": "integer"},
             "list_contact_id": {"type": "integer"},
             "is_new_contact": {"type": "boolean"},
@@ -239,8 +289,8 @@ SCHEMAS: dict[str, Schema] = {
             "validation": _nullable(ref("Validation")),
         }
     ),
-    "Unsubscribed": _object({"success": {"const": True}, "unsubscribed": {"type": "boolean"}}),
-    "List": _object(_LIST),
+    "Unsubscribed": _object({"success": _SUCCESS, "unsubscribed": {"type": "boolean"}}),
+    "SendingList": _object(_LIST),
     "NewList": {
         "type": "object",
         "required": ["phone_number"],
@@ -248,13 +298,13 @@ SCHEMAS: dict[str, Schema] = {
         "properties": {
             "phone_number": _E164,
             **_LIST_NAMES,
-            "status": {"enum": ["active", "paused"], "default": "active"},
+            "status": {**ref("LiveListStatus"), "default": "active"},
         },
     },
     "ListChange": {
         "type": "object",
         "additionalProperties": False,
-        "properties": {**_LIST_NAMES, "status": {"enum": ["active", "paused", "deleted"]}},
+        "properties": {**_LIST_NAMES, "status": ref("ListStatus")},
     },
     "Usage": _object(
         {
@@ -269,38 +319,53 @@ SCHEMAS: dict[str, Schema] = {
             },
         }
     ),
+    "Index": _object(
+        {
+            "name": {"type": "string"},
+            "version": {"type": "string", "description": "The API's version, as in its paths."},
+            "documentation": {"type": "string", "format": "uri-reference", "description": "A page to read."},
+            "openapi": {"type": "string", "format": "uri-reference", "description": "This description."},
+        }
+    ),
+    "ContactPage": _page_of("contacts", "ContactEntry"),
+    "JobPage": _page_of("jobs", "JobEntry"),
+    "ResultPage": _page_of("results", "Result"),
+    "ListPage": _page_of("lists", "SendingList"),
 }
-
-
-def _page_of(name: str, entry: str) -> Schema:
-    return _object({name: {"type": "array", "items": ref(entry)}, "pagination": ref("Pagination")})
-
 
 _WAIT = [
     OpenApiParameter(
         "Prefer",
         str,
         OpenApiParameter.HEADER,
-        description="RFC 7240: `respond-async` (202 at once) or `wait=N` (up to N seconds).",
+        description="How long the answer may wait for the result (RFC 7240): `respond-async` (202 at once) or"
+        " `wait=N` (up to N seconds). By default up to the server's maximum, 30 s.",
     ),
     OpenApiParameter(
         "Idempotency-Key",
         {"type": "string", "pattern": "^[!-~]{1,255}$"},
         OpenApiParameter.HEADER,
-        description="The same key with the same body is answered with the first job, for 24 hours.",
+        description="Makes it safe to send the request again: the same key with the same body is answered"
+        " with the first job, for 24 hours. 1 to 255 visible characters; use a new one (a UUID) for each"
+        " request.",
     ),
     header("Preference-Applied", "What of `Prefer` was applied.", 200, 201, 202),
     header("Location", "The job: `/api/v2/jobs/<job_id>`.", 200, 201, 202),
     RETRY_AFTER,
 ]
+_BODY = (ErrorCode.INVALID_JSON, ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+_NO_LIST = ErrorCode.LIST_NOT_FOUND.body("No sending list with this list_number exists.")
+_JOB_ID = OpenApiParameter("job_id", _JOB["job_id"], OpenApiParameter.PATH, description="The job's `job_id`.")
 _ACCEPTED = OpenApiResponse(ref("Accepted"), "Accepted and durable; the work goes on.")
-_LIST_NUMBER = OpenApiParameter("list_number", _E164)
+_LIST_NUMBER = OpenApiParameter("list_number", _E164, description="Only contacts of this list.")
 
 bulk = operation(
     operation_id="bulk_create_contacts",
     summary="Create or update up to 1,000 contacts",
-    description="Waits for the summary, unless `Prefer` says otherwise. "
-    "One bad contact changes nothing for the others.",
+    description="The request is accepted once its contacts are durable; from then on each takes effect"
+    " exactly once. The answer waits for the summary, unless `Prefer` says otherwise or the wait runs"
+    " out: then it is 202, and `Location` is the job to poll. One bad contact changes nothing for the"
+    " others: it is an entry of `errors` with its index and a code.",
     request={"application/json": ref("BulkRequest")},
     parameters=[
         *_WAIT,
@@ -309,7 +374,10 @@ bulk = operation(
         ),
     ],
     responses=answers(
-        {200: OpenApiResponse(ref("Summary"), "Processed."), 202: _ACCEPTED}, 400, 402, 413, 415, 422
+        {200: OpenApiResponse(ref("Summary"), "Processed."), 202: _ACCEPTED},
+        *(*_BODY, ErrorCode.MISSING_CONTACTS, ErrorCode.TOO_MANY_CONTACTS, *BILLING),
+        ErrorCode.INVALID_PARAMETER.body("dry_run must be true or false.", field="dry_run"),
+        ErrorCode.IDEMPOTENCY_KEY_REUSED,
     ),
     examples=[
         OpenApiExample("Three contacts", EXAMPLES["bulk_request"], request_only=True),
@@ -319,6 +387,8 @@ bulk = operation(
 single = operation(
     operation_id="create_contact",
     summary="Create or update one contact",
+    description="The same rules as for a batch, and the same processing; what a batch says in `errors` is"
+    " an error answer here.",
     request={"application/json": ref("Contact")},
     parameters=_WAIT,
     responses=answers(
@@ -327,58 +397,104 @@ single = operation(
             200: OpenApiResponse(ref("SingleResult"), "It was on the list."),
             202: _ACCEPTED,
         },
-        *(400, 402, 404, 409, 413, 415, 422, 502),
+        *(ErrorCode.INVALID_JSON, ErrorCode.UNSUPPORTED_MEDIA_TYPE, *BILLING),
+        ErrorCode.INVALID_PARAMETER.body(
+            "Idempotency-Key must be 1 to 255 visible characters.", field="Idempotency-Key"
+        ),
+        *(ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.CANCELLED),
+        ErrorCode.INVALID_CONTACT.body("The contact is nested too deeply"),
+        ErrorCode.PAYLOAD_TOO_LARGE.body("The contact exceeds 4,000 bytes"),
+        *(ErrorCode.MISSING_PHONE_NUMBER, ErrorCode.MISSING_LIST_NUMBER, ErrorCode.INVALID_PHONE),
+        *(ErrorCode.INVALID_LIST_NUMBER, ErrorCode.INVALID_FIELD, ErrorCode.LIST_NOT_FOUND),
+        *(ErrorCode.NOT_SENDABLE, ErrorCode.VALIDATION_FAILED, ErrorCode.PROVIDER_ERROR),
     ),
     examples=[OpenApiExample("A contact", EXAMPLES["bulk_request"]["contacts"][0], request_only=True)],
 )
 contacts = operation(
     operation_id="list_contacts",
     summary="Contacts of the account's lists, newest signup first",
-    parameters=[_LIST_NUMBER, OpenApiParameter("active", bool), *PAGE_PARAMETERS, RETRY_AFTER],
-    responses=answers({200: OpenApiResponse(_page_of("contacts", "ContactEntry"))}, 400, 404),
+    description="An entry for each list that a contact is on.",
+    parameters=[
+        _LIST_NUMBER,
+        OpenApiParameter("active", bool, description="Only subscribed contacts, or only unsubscribed ones."),
+        *PAGE_PARAMETERS,
+        RETRY_AFTER,
+    ],
+    responses=answers(
+        {200: OpenApiResponse(ref("ContactPage"), "A page.")}, ErrorCode.INVALID_PARAMETER, _NO_LIST
+    ),
 )
 unsubscribe = operation(
     operation_id="unsubscribe",
     summary="Unsubscribe a contact from a list",
-    description="The two numbers may also be sent as a JSON object.",
+    description="The contact stays on the list as unsubscribed, also if it is sent again. The answer is"
+    " the same whether or not the account knows the number; `unsubscribed` says whether something"
+    " changed. The two numbers may also be sent as a JSON object.",
     parameters=[
-        OpenApiParameter("phone_number", _E164, required=True),
-        OpenApiParameter("list_number", _E164, required=True),
+        OpenApiParameter("phone_number", _E164, required=True, description="The contact's number."),
+        OpenApiParameter("list_number", _E164, required=True, description="The list's number."),
         RETRY_AFTER,
     ],
-    responses=answers({200: OpenApiResponse(ref("Unsubscribed"))}, 400, 413, 415),
+    responses=answers(
+        {200: OpenApiResponse(ref("Unsubscribed"), "The contact is not subscribed now.")},
+        *_BODY,
+        ErrorCode.MISSING_PHONE_NUMBER.body("phone_number is missing."),
+        ErrorCode.MISSING_LIST_NUMBER.body("list_number is missing."),
+        ErrorCode.INVALID_PHONE.body("phone_number is not a valid E.164 number."),
+        ErrorCode.INVALID_LIST_NUMBER.body("list_number is not a valid E.164 number."),
+        ErrorCode.INVALID_PARAMETER.body(
+            "verbose is an unknown query parameter; known here: list_number, phone_number.", field="verbose"
+        ),
+    ),
 )
 contact = operation(
     operation_id="get_contact",
     summary="A contact and its memberships",
-    parameters=[OpenApiParameter("phone_number", _E164, OpenApiParameter.PATH), RETRY_AFTER],
-    responses=answers({200: OpenApiResponse(ref("ContactProfile"))}, 404),
+    description="What is known of the number, and its memberships on this account's lists.",
+    parameters=[
+        OpenApiParameter("phone_number", _E164, OpenApiParameter.PATH, description="The contact's number."),
+        RETRY_AFTER,
+    ],
+    responses=answers({200: OpenApiResponse(ref("ContactProfile"), "The contact.")}, ErrorCode.NOT_FOUND),
 )
 lists = operation(
     operation_id="list_lists",
     summary="The account's sending lists",
+    description="In the order in which they were made.",
     parameters=[
-        OpenApiParameter("status", {"type": "string", "enum": ["active", "paused"]}),
+        OpenApiParameter("status", ref("LiveListStatus"), description="Only lists in this state."),
         *PAGE_PARAMETERS,
         RETRY_AFTER,
     ],
-    responses=answers({200: OpenApiResponse(_page_of("lists", "List"))}, 400),
+    responses=answers({200: OpenApiResponse(ref("ListPage"), "A page.")}, ErrorCode.INVALID_PARAMETER),
 )
 _LIST_ID = OpenApiParameter(
-    "list_id", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, OpenApiParameter.PATH
+    "list_id",
+    {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+    OpenApiParameter.PATH,
+    description="The list's `id`.",
 )
 one_list = operation(
     operation_id="get_list",
     summary="A sending list",
+    description="With the number of its members.",
     parameters=[_LIST_ID, RETRY_AFTER],
-    responses=answers({200: OpenApiResponse(ref("List"))}, 404),
+    responses=answers({200: OpenApiResponse(ref("SendingList"), "The list.")}, ErrorCode.NOT_FOUND),
 )
 create_list = operation(
     operation_id="create_list",
     summary="Create a sending list",
     request={"application/json": ref("NewList")},
+    description="An account has one list with a number, besides deleted ones.",
     parameters=[header("Location", "The list: `/api/v2/lists/<id>`.", 201), RETRY_AFTER],
-    responses=answers({201: OpenApiResponse(ref("List"))}, 400, 409, 413, 415),
+    responses=answers(
+        {201: OpenApiResponse(ref("SendingList"), "The list, which can be used at once.")},
+        *_BODY,
+        ErrorCode.MISSING_PHONE_NUMBER.body("phone_number is missing."),
+        ErrorCode.INVALID_PHONE.body("phone_number is not a valid E.164 number."),
+        ErrorCode.INVALID_FIELD.body("status must be one of active, paused.", field="status"),
+        ErrorCode.LIST_EXISTS,
+    ),
 )
 change_list = operation(
     operation_id="change_list",
@@ -386,7 +502,12 @@ change_list = operation(
     description="What is not named stays as it is. Only an administrator can bring back a deleted list.",
     request={"application/json": ref("ListChange")},
     parameters=[_LIST_ID, RETRY_AFTER],
-    responses=answers({200: OpenApiResponse(ref("List"))}, 400, 404, 413, 415),
+    responses=answers(
+        {200: OpenApiResponse(ref("SendingList"), "The list, as it is now.")},
+        *_BODY,
+        ErrorCode.INVALID_FIELD.body("status must be one of active, paused, deleted.", field="status"),
+        ErrorCode.NOT_FOUND,
+    ),
 )
 list_contacts_csv = operation(
     operation_id="export_list_contacts",
@@ -394,64 +515,102 @@ list_contacts_csv = operation(
     description=f"Columns: `{'`, `'.join(COLUMNS)}`; `custom_fields` as JSON. Text that a spreadsheet would "
     "take for a formula starts with `'`.",
     parameters=[_LIST_ID, RETRY_AFTER],
-    responses=answers({(200, "text/csv"): OpenApiResponse({"type": "string"}, "RFC 4180")}, 404),
+    responses=answers(
+        {(200, "text/csv"): OpenApiResponse({"type": "string"}, "RFC 4180, with a line of headers.")},
+        ErrorCode.NOT_FOUND,
+    ),
 )
 usage = operation(
     operation_id="get_usage",
     summary="What the account's paid validations of a month come to",
+    description="From the ledger, so it is exact at any time.",
     parameters=[
         OpenApiParameter("month", _MONTH, description="A month of UTC; by default this one."),
         RETRY_AFTER,
     ],
-    responses=answers({200: OpenApiResponse(ref("Usage"))}, 400),
+    responses=answers(
+        {200: OpenApiResponse(ref("Usage"), "The month's usage.")},
+        ErrorCode.INVALID_PARAMETER.body("month must be written YYYY-MM.", field="month"),
+    ),
 )
 jobs = operation(
     operation_id="list_jobs",
     summary="The account's jobs, newest first",
+    description="Without their summaries, which are with the single job.",
     parameters=[
-        OpenApiParameter("status", {"type": "string", "enum": _JOB_STATUSES}),
-        OpenApiParameter("kind", {"type": "string", "enum": _JOB_KINDS}),
+        OpenApiParameter("status", ref("JobStatus"), description="Only jobs in this state."),
+        OpenApiParameter("kind", ref("JobKind"), description="Only jobs of this kind."),
         OpenApiParameter("created_after", _MOMENT, description="Created then, or later."),
         OpenApiParameter("created_before", _MOMENT, description="Created earlier than then."),
         *PAGE_PARAMETERS,
         RETRY_AFTER,
     ],
-    responses=answers({200: OpenApiResponse(_page_of("jobs", "JobEntry"))}, 400),
+    responses=answers({200: OpenApiResponse(ref("JobPage"), "A page.")}, ErrorCode.INVALID_PARAMETER),
 )
 job = operation(
     operation_id="get_job",
-    summary="A job",
-    parameters=[header("Retry-After", "While it runs: seconds after which to ask again.", 200, 429, 503)],
-    responses=answers({200: OpenApiResponse(ref("Job"))}, 404),
+    summary="A job: its state, progress and summary",
+    description="To be polled until `status` is final: `completed`; `failed`, where some contacts could"
+    " not be processed after every attempt and can be retried; or `cancelled`.",
+    parameters=[
+        _JOB_ID,
+        header(
+            "Retry-After", "While it runs: seconds after which to ask again.", 200, 429, 503, schema=SECONDS
+        ),
+    ],
+    responses=answers({200: OpenApiResponse(ref("Job"), "The job.")}, ErrorCode.NOT_FOUND),
 )
 job_results = operation(
     operation_id="list_job_results",
     summary="What became of each contact of a job, by index",
+    description="Contacts that were not processed yet are missing.",
     parameters=[
-        OpenApiParameter("outcome", {"type": "string", "enum": _OUTCOMES}),
-        OpenApiParameter("code", {"type": "string", "enum": CODES}, description="Failed with that code."),
+        _JOB_ID,
+        OpenApiParameter("outcome", ref("Outcome"), description="Only contacts that this became of."),
+        OpenApiParameter(
+            "code", ref("ContactErrorCode"), description="Only contacts that failed with this code."
+        ),
         *PAGE_PARAMETERS,
         RETRY_AFTER,
     ],
-    responses=answers({200: OpenApiResponse(_page_of("results", "Result"))}, 400, 404),
+    responses=answers(
+        {200: OpenApiResponse(ref("ResultPage"), "A page.")}, ErrorCode.INVALID_PARAMETER, ErrorCode.NOT_FOUND
+    ),
 )
 job_errors = operation(
     operation_id="get_job_errors",
     summary="The failed contacts of a job, as CSV",
-    parameters=[RETRY_AFTER],
-    responses=answers({(200, "text/csv"): OpenApiResponse({"type": "string"}, "RFC 4180")}, 404),
+    description="Ready to be mended and sent again: index, code, error, field, then the contact as it was"
+    " sent.",
+    parameters=[_JOB_ID, RETRY_AFTER],
+    responses=answers(
+        {(200, "text/csv"): OpenApiResponse({"type": "string"}, "RFC 4180, with a line of headers.")},
+        ErrorCode.NOT_FOUND,
+    ),
 )
 job_retry = operation(
     operation_id="retry_job",
     summary="Run again what failed",
+    description="Contacts that failed as `internal_error` or `provider_error` run again; what took"
+    " effect stays.",
     request=None,
-    parameters=[RETRY_AFTER],
-    responses=answers({202: _ACCEPTED}, 402, 404, 409),
+    parameters=[_JOB_ID, RETRY_AFTER, header("Location", "The job: `/api/v2/jobs/<job_id>`.", 202)],
+    responses=answers({202: _ACCEPTED}, *BILLING, ErrorCode.NOT_FOUND, ErrorCode.NOT_RETRYABLE),
 )
 job_cancel = operation(
     operation_id="cancel_job",
     summary="Stop what has not started",
+    description="What was processed stays, and the summary says how much. The job may go on for a moment"
+    " with what is under way; then its status is `cancelled`.",
     request=None,
-    parameters=[RETRY_AFTER],
-    responses=answers({200: OpenApiResponse(ref("Job"))}, 404, 409),
+    parameters=[
+        _JOB_ID,
+        header(
+            "Retry-After", "While it runs: seconds after which to ask again.", 200, 429, 503, schema=SECONDS
+        ),
+    ],
+    responses=answers(
+        {200: OpenApiResponse(ref("Job"), "The job, as it is now.")},
+        *(ErrorCode.NOT_FOUND, ErrorCode.NOT_CANCELLABLE),
+    ),
 )

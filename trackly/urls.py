@@ -8,12 +8,13 @@ from django.views.generic import RedirectView
 from billing import webhooks
 from billing.views import registered
 from contacts.bulk import metrics
-from trackly.api import errors, health, schema
+from trackly.api import docs, errors, health
 
 urlpatterns = [
     path("api/v2/", include("contacts.urls")),
-    path("api/v2/openapi.json", schema.openapi, name="openapi"),
-    path("api/v2/docs", schema.DocsView.as_view()),
+    path("api/v2", docs.IndexView.as_view()),
+    path("api/v2/openapi.json", docs.openapi, name="openapi"),
+    path("api/v2/docs", docs.DocsView.as_view()),
     re_path(r"^api(?:/|$)", csrf_exempt(errors.no_such_path)),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

@@ -32,7 +32,7 @@ def retry(job_id: UUID) -> None:
         payloads = [*failed.values_list("payload", flat=True), *(part.payload for part in unanswered)]
         if not payloads:
             raise _not_retryable(
-                "None of the job's contacts failed as internal_error or provider_error: none"
+                "None of the job's contacts failed as internal_error or provider_error: nothing to retry."
             )
         if any(look_over(unpack(payload)).asks_for_validation for payload in payloads):
             require_billable(job.account)

@@ -17,19 +17,9 @@ from contacts.bulk.waiting import wait_for
 from trackly.accounts.models import Account
 from trackly.api import json, request_log
 from trackly.api.body import read_body, read_object
+from trackly.api.codes import ErrorCode
 from trackly.api.errors import ApiError
 from trackly.api.prefer import wait_of
-
-_STATUS = {
-    "list_not_found": 404,
-    "payload_too_large": 413,
-    "not_sendable": 422,
-    "validation_failed": 422,
-    "provider_error": 502,
-    "internal_error": 500,
-    "cancelled": 409,
-}
-"""All other codes of a contact say that it is missing or invalid: 400 (contract, "The rest")."""
 
 
 def create(account: Account, request: HttpRequest) -> Response:
@@ -86,4 +76,4 @@ def _answer(job: BulkJob) -> Response:
 def _refusal(entry: dict[str, Any]) -> ApiError:
     """A contact's entry of `errors`, as an answer."""
     more = {name: value for name, value in entry.items() if name in {"field", "reason", "validation"}}
-    return ApiError(_STATUS.get(entry["code"], 400), entry["code"], entry["error"], **more)
+    return ApiError(ErrorCode(entry["code"]).status, entry["code"], entry["error"], **more)

@@ -253,7 +253,12 @@ TABLE: list[tuple[str, ...]] = [
         "contract/test_billing.py::test_the_months_usage_adds_up",
         "billing/test_ledger.py::test_the_months_usage",
     ),
-    ("`GET /openapi.json`", "contract/test_description.py::test_every_answer_is_described"),
+    (
+        "`GET /openapi.json`",
+        "contract/test_description.py::test_every_answer_is_described",
+        "contract/test_errors.py::test_what_is_refused_is_refused_as_described",
+        "contract/test_client.py::test_the_generated_client_works",
+    ),
     ("`GET /healthz`", BULK + "test_health_needs_no_key"),
     # Sandbox
     (

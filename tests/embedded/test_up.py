@@ -84,6 +84,9 @@ def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(
         answer = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"])
         assert is_as_documented(answer.json(), EXAMPLES["bulk_response"])
         assert "admin login:  admin /" in first.said
+        for name in ("API", "docs"):
+            shown = first.said.split(f"\n  {name}")[1].split()[0]
+            assert api.get(shown.replace("localhost", "127.0.0.1")).status_code == 200
         page = api.get("/admin/login/")
         assert page.status_code == 200
         style = page.text.split('href="/static/')[1].split('"')[0]

@@ -46,7 +46,8 @@ def unavailable() -> ApiError:
 
 
 def not_found() -> ApiError:
-    return ApiError(404, "not_found", "There is nothing here.")
+    """404: an object that is not the account's, whether or not it is another's."""
+    return ApiError(404, "not_found", "Not found: this account has nothing with that id or number.")
 
 
 def unusable() -> ApiError:
@@ -111,7 +112,7 @@ def plain(error: ApiError) -> HttpResponse:
 def no_such_path(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404, and whatever /api/ does not know: JSON there, a page for people elsewhere."""
     if _is_api(request):
-        return plain(not_found())
+        return plain(ApiError(404, "not_found", "Not found: the API has no such path. See /api/v2/docs."))
     return defaults.page_not_found(request, exception or Http404())
 
 

@@ -1,44 +1,27 @@
-"""The OpenAPI description's shared parts, and the views that serve it.
+"""The OpenAPI description's shared parts.
 
 Views describe themselves with drf-spectacular's `extend_schema`; as bodies are not made by serializers, their
-schemas are written out (contacts.schema), in JSON Schema 2020-12 as OpenAPI 3.1 has it.
+schemas are written out (contacts.schema), in JSON Schema 2020-12 as OpenAPI 3.1 has it. Some of what that
+allows makes common generators fail or lose types, so it is not used: `const`, an open `anyOf` of a schema and
+anything, inline objects without a name.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
-from trackly.api import json
-from trackly.api.errors import ApiError, plain
-from trackly.api.query import check_names
+from trackly.api.codes import EVERYWHERE, ErrorCode
 
 Schema = dict[str, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_MEANINGS = {
-    400: "`invalid_json`, `missing_contacts`, `invalid_parameter`, or the code of a single contact.",
-    401: "`unauthorized`: the X-Api-Key header is missing, malformed, unknown, revoked or past its end date.",
-    402: "`no_billing_config`, `no_payment_method`, `payment_failed`, `suspended`: it may not be billed.",
-    403: "`account_suspended`, `forbidden`: the key lacks the scope that `scope` names.",
-    404: "`not_found`, also for another account's object; `list_not_found`",
-    405: "`method_not_allowed`",
-    409: "`not_retryable`, `not_cancellable`: the job is not in a state for that. `list_exists`.",
-    413: "`payload_too_large`, `too_many_contacts`",
-    415: "`unsupported_media_type`: the body is not plain JSON.",
-    422: "`idempotency_key_reused`, and for a single contact `not_sendable`, `validation_failed`",
-    429: "`rate_limited`: more requests than the account's configured rate.",
-    500: "`internal_error`",
-    502: "`provider_error`",
-    503: "`unavailable`: nothing was accepted.",
-}
-_ALWAYS = (400, 401, 403, 429, 500, 503)
-"""400, because every operation refuses query parameters that it does not describe."""
+Body = dict[str, Any]
+"""An error's body, as the service says it."""
 
 
 def operation(
@@ -62,39 +45,104 @@ def operation(
     return decorate
 
 
+NO_PARAMETERS = ErrorCode.INVALID_PARAMETER.body(
+    "verbose is an unknown query parameter; there are none here.", field="verbose"
+)
+"""The refusal of a parameter by an operation that takes none."""
+
+
 def ref(name: str) -> Schema:
     """A component of the description, by name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def answers(good: dict[Any, OpenApiResponse], *errors: int) -> dict[Any, OpenApiResponse]:
-    """All answers of an operation: the good ones, those errors, and those that every request may get."""
-    bad = {status: OpenApiResponse(ref("Error"), _MEANINGS[status]) for status in sorted({*errors, *_ALWAYS})}
-    return {**good, **bad}
+def errors(*wanted: ErrorCode | Body) -> dict[Any, OpenApiResponse]:
+    """The error answers of an operation, by status, each with a real example of every code that it may bear.
+
+    Wanted are codes, or bodies (`ErrorCode.body`) where the operation says another sentence than usual.
+    """
+    by_status: dict[int, list[Body]] = {}
+    for error in wanted:
+        body = error.body() if isinstance(error, ErrorCode) else error
+        by_status.setdefault(ErrorCode(body["code"]).status, []).append(body)
+    return {
+        status: OpenApiResponse(
+            ref("Error"),
+            "\n".join(f"- `{body['code']}`: {ErrorCode(body['code']).meaning}" for body in bodies),
+            [OpenApiExample(body["code"], body) for body in bodies],
+        )
+        for status, bodies in sorted(by_status.items())
+    }
 
 
-def header(name: str, description: str, *statuses: int, example: str | None = None) -> OpenApiParameter:
-    """A header of the answers with these statuses."""
+def answers(good: dict[Any, OpenApiResponse], *wanted: ErrorCode | Body) -> dict[Any, OpenApiResponse]:
+    """All answers of an operation: the good ones, those errors, and those that every request may get.
+
+    Of `invalid_parameter` there is always an example: every operation refuses what it does not describe.
+    """
+    codes = {error if isinstance(error, ErrorCode) else error["code"] for error in wanted}
+    unknown = () if ErrorCode.INVALID_PARAMETER in codes else (NO_PARAMETERS,)
+    return {**good, **errors(*wanted, *unknown, *EVERYWHERE)}
+
+
+def header(name: str, description: str, *statuses: int, schema: Schema | None = None) -> OpenApiParameter:
+    """A header of the answers with these statuses; text, unless its schema says otherwise."""
+    kind = schema or {"type": "string"}
     return OpenApiParameter(
-        name, str, OpenApiParameter.HEADER, description=description, response=list(statuses), default=example
+        name, kind, OpenApiParameter.HEADER, description=description, response=list(statuses)
     )
 
 
-RETRY_AFTER = header("Retry-After", "Seconds after which to send the request again.", 429, 503)
+SECONDS: Schema = {"type": "integer", "minimum": 1, "examples": [5]}
+RETRY_AFTER = header(
+    "Retry-After", "Seconds after which to send the request again.", 202, 429, 503, schema=SECONDS
+)
+
+_REQUEST_ID: Schema = {
+    "description": "The answer's id in the service's logs: quote it when you ask support about the request.",
+    "required": True,
+    "schema": {"type": "string", "examples": ["7742eab329a74b19bad272cb72605d88"]},
+}
+_RATE: dict[str, Schema] = {
+    "RateLimit-Policy": {
+        "description": "The account's rate, where it has one: `q` requests in each window of `w` seconds.",
+        "schema": {"type": "string", "examples": ['"account";q=600;w=60']},
+    },
+    "RateLimit": {
+        "description": "What is left of it: `r` requests, for `t` seconds more.",
+        "schema": {"type": "string", "examples": ['"account";r=599;t=42']},
+    },
+}
+_CHALLENGE: Schema = {"description": "`ApiKey`: send X-Api-Key.", "schema": {"type": "string"}}
 
 ERROR_SCHEMAS: dict[str, Schema] = {
     "Error": {
         "type": "object",
         "required": ["error", "code"],
         "properties": {
-            "error": {"type": "string", "description": "A sentence for a person."},
-            "code": {"type": "string", "pattern": "^[a-z_]+$", "description": "A word for a program."},
-            "field": {"type": "string", "description": "The parameter or field that is meant."},
+            "error": {"type": "string", "description": "What happened, in a sentence for people."},
+            "code": {
+                "type": "string",
+                "description": "What happened, in a word for programs. Codes may be added: take one that"
+                " you don't know for what its HTTP status says.",
+                "x-extensible-enum": list(ErrorCode),
+                "examples": [ErrorCode.INVALID_PARAMETER],
+            },
+            "field": {
+                "type": "string",
+                "description": "The parameter or field that is meant, where the error is about one.",
+                "examples": ["page"],
+            },
             "reason": ref("NotSendableReason"),
-            "scope": {"type": "string", "description": "Of `forbidden`: the scope that the key lacks."},
+            "scope": {
+                "type": "string",
+                "description": "Of `forbidden`: the scope that the key lacks.",
+                "examples": ["contacts:write"],
+            },
+            "list_id": {"type": "integer", "description": "Of `list_exists`: the `id` of that list."},
             "validation": ref("Validation"),
         },
-        "description": "More keys may be added.",
+        "description": "Any error. More keys may be added.",
     },
     "Pagination": {
         "type": "object",
@@ -105,13 +153,30 @@ ERROR_SCHEMAS: dict[str, Schema] = {
             "total": {"type": "integer", "minimum": 0, "description": "Entries on all pages."},
             "total_pages": {"type": "integer", "minimum": 0},
         },
+        "description": "Where this page is among all pages.",
     },
 }
 
 PAGE_PARAMETERS = [
-    OpenApiParameter("page", {"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "default": 1}),
-    OpenApiParameter("per_page", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}),
+    OpenApiParameter(
+        "page",
+        {"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "default": 1},
+        description="Which page, counted from 1.",
+    ),
+    OpenApiParameter(
+        "per_page",
+        {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
+        description="Entries on a page.",
+    ),
 ]
+
+
+class WrittenOut(AutoSchema):
+    """Describes an operation by what `extend_schema` says and nothing else."""
+
+    def get_description(self) -> str:  # type: ignore[override] # drf-spectacular's, not DRF's
+        """Nothing, where nothing is said: a view's docstring is for developers."""
+        return ""
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -132,16 +197,22 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {self.name: [needed.value] if needed else []}
 
 
+@cache
+def _about() -> str:
+    return (settings.BASE_DIR / "trackly/api/description.md").read_text()
+
+
 def complete(result: Schema, **_: Any) -> Schema:
-    """drf-spectacular's hook: add the schemas that are written out; say that their bodies are required."""
+    """drf-spectacular's hook: add what is written out (introduction, schemas) and what holds everywhere."""
     from contacts.schema import SCHEMAS  # noqa: PLC0415 - which imports this module
 
-    result["components"]["schemas"] = dict(sorted({**ERROR_SCHEMAS, **SCHEMAS}.items()))
+    result["info"]["description"] = _about()
+    components = result["components"]
+    components["schemas"] = dict(sorted({**ERROR_SCHEMAS, **SCHEMAS}.items()))
+    components["headers"] = {"X-Request-Id": _REQUEST_ID, **_RATE}
     for operations in result["paths"].values():
         for operation in operations.values():
-            _name_scope(operation)
-            if "requestBody" in operation:
-                operation["requestBody"]["required"] = True
+            _complete_operation(operation)
     return result
 
 
@@ -153,31 +224,14 @@ def _name_scope(operation: Schema) -> None:
             operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
 
 
-@cache
-def _document() -> bytes:
-    generator = SchemaGenerator()  # type: ignore[no-untyped-call]
-    return json.encode(generator.get_schema(request=None, public=True))  # type: ignore[no-untyped-call]
-
-
-def openapi(request: HttpRequest) -> HttpResponse:
-    """`GET /openapi.json`."""
-    try:
-        check_names(request, ())
-    except ApiError as refused:
-        return plain(refused)
-    return HttpResponse(_document(), content_type="application/json")
-
-
-class DocsView(SpectacularSwaggerSplitView):
-    """`GET /docs`: the description to read and try. Its scripts are ours: it works without the internet."""
-
-    url_name = "openapi"
-    authentication_classes: list[Any] = []
-    permission_classes: list[Any] = []
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        try:
-            check_names(request, {"script"})  # with which the page asks for its own script
-        except ApiError as refused:
-            return plain(refused)
-        return super().dispatch(request, *args, **kwargs)
+def _complete_operation(operation: Schema) -> None:
+    _name_scope(operation)
+    operation["tags"] = [tag.capitalize() for tag in operation["tags"]]
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
+    names = ["X-Request-Id", *(_RATE if operation.get("security") else ())]
+    for status, response in operation["responses"].items():
+        headers = response.setdefault("headers", {})
+        headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in names})
+        if status == "401":
+            headers["WWW-Authenticate"] = _CHALLENGE

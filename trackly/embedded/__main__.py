@@ -80,7 +80,8 @@ def _up(stack: Stack) -> None:
     port = int(os.environ.get("PORT") or _DEFAULT_PORT)
     stack.start_servers()
     stack.start_product(port)
-    print(f"\n  API    http://localhost:{port}/api/v2\n  admin  http://localhost:{port}/admin/")
+    base = f"http://localhost:{port}"
+    print(f"\n  API    {base}/api/v2\n  docs   {base}/api/v2/docs\n  admin  {base}/admin/")
     if stack.home.is_new:
         key = stack.create_demo_account()["api_key"]
         password = stack.create_admin()

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 from django.db import close_old_connections
 
 from trackly.api import json
+from trackly.api.codes import ErrorCode
 
 Scope = dict[str, Any]
 
@@ -54,7 +55,7 @@ class _Answer:
 class _Refused(Exception):
     """A request that is answered without the application."""
 
-    def __init__(self, status: int, code: str, message: str, header: tuple[bytes, bytes]) -> None:
+    def __init__(self, status: int, code: ErrorCode, message: str, header: tuple[bytes, bytes]) -> None:
         super().__init__(message)
         self.status = status
         self.body: bytes = json.encode({"error": message, "code": code})
@@ -69,7 +70,7 @@ class _Refused(Exception):
 
 def _too_slow() -> _Refused:
     message = "The request's body took too long to arrive."
-    return _Refused(408, "invalid_request", message, (b"connection", b"close"))
+    return _Refused(408, ErrorCode.INVALID_REQUEST, message, (b"connection", b"close"))
 
 
 class Threaded:
@@ -101,7 +102,7 @@ class Threaded:
         """Raise _Refused (503) if too many requests wait for a thread."""
         if self._queued >= THREADS + MAX_QUEUED:
             message = "The service is too busy. Nothing was accepted; send it again."
-            raise _Refused(503, "unavailable", message, (b"retry-after", b"5"))
+            raise _Refused(503, ErrorCode.UNAVAILABLE, message, (b"retry-after", b"5"))
 
     async def _receive(self, scope: Scope, receive: Any, body: IO[bytes]) -> int | None:
         """Receive the body; its length, or None if the client has left. Raises _Refused if it is too slow."""

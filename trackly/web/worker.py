@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from trackly.api import json
+from trackly.api.codes import ErrorCode
 
 HEAD_SECONDS = 10.0
 """For the request line and the headers, from the connection or the head's first byte on."""
@@ -138,7 +139,7 @@ class Protocol(HttpToolsProtocol):
         if in_body and self.cycle.response_started:
             self.transport.abort()
             return
-        code = "invalid_json" if in_body else "invalid_request"
+        code = ErrorCode.INVALID_JSON if in_body else ErrorCode.INVALID_REQUEST
         what = "its body could not be read to its end" if in_body else _REASONS[status]
         body = json.encode({"error": f"The request can't be handled: {what}.", "code": code})
         if in_body:

@@ -1,0 +1,85 @@
+"""The way in: `GET /api/v2`, the OpenAPI description, and the page to read and try it."""
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from trackly.api import json
+from trackly.api.codes import ErrorCode
+from trackly.api.errors import ApiError, plain
+from trackly.api.query import check_names
+from trackly.api.schema import NO_PARAMETERS, errors, operation, ref
+
+INDEX = {
+    "name": "Trackly contact ingestion",
+    "version": "2",
+    "documentation": "/api/v2/docs",
+    "openapi": "/api/v2/openapi.json",
+}
+
+
+class IndexView(APIView):
+    """`GET /api/v2`, the address that people are given: where to read on. It wants no key."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+    @operation(
+        operation_id="get_index",
+        tags=["service"],
+        summary="Where the API's documentation is",
+        description="The only operation that wants no key.",
+        auth=[],
+        responses={
+            200: OpenApiResponse(ref("Index"), "The API's name and version, and paths to read on."),
+            **errors(NO_PARAMETERS, ErrorCode.INTERNAL_ERROR),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        check_names(request._request, ())
+        return Response(INDEX)
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI description."""
+    generator = SchemaGenerator()  # type: ignore[no-untyped-call]
+    made: dict[str, Any] = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return made
+
+
+@cache
+def _encoded() -> bytes:
+    return json.encode(document())
+
+
+def openapi(request: HttpRequest) -> HttpResponse:
+    """`GET /openapi.json`."""
+    try:
+        check_names(request, ())
+    except ApiError as refused:
+        return plain(refused)
+    return HttpResponse(_encoded(), content_type="application/json")
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """`GET /docs`: the description to read and try. Its scripts are ours: it works without the internet."""
+
+    url_name = "openapi"
+    template_name = "docs.html"
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            check_names(request, {"script"})  # with which the page asks for its own script
+        except ApiError as refused:
+            return plain(refused)
+        return super().dispatch(request, *args, **kwargs)
