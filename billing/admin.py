@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core import signing
 from django.db import transaction
@@ -89,14 +90,20 @@ class BillingConfigAdmin(TableAdmin):
         """States have actions: a form that has stood open would undo what a webhook did meanwhile."""
         return (*self.readonly_fields, "account", "status") if obj else self.readonly_fields
 
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Suspend what is not suspended, resume what is not active."""
+        config = self.get_object(request, unquote(str(object_id)))
+        done = {BillingStatus.ACTIVE: "resume", BillingStatus.SUSPENDED: "suspend"}
+        nothing_to_do = done.get(config.status) if config else None
+        offered = super().get_actions_detail(request, object_id)
+        return [one for one in offered if one.method.original_function_name != nothing_to_do]
+
     @display(  # type: ignore[untyped-decorator] # unfold ships no types
         description="Paid validation",
-        label={"none": "success"} | dict.fromkeys(gate.REASONS, "danger"),
+        label={_ALLOWED: "success"} | {why.label: "danger" for why in gate.REASONS.values()},
     )
-    def paid_validation(self, config: Any) -> tuple[str, str]:
-        if config.refusal is None:
-            return "none", _ALLOWED
-        return config.refusal, gate.REASONS[config.refusal].label
+    def paid_validation(self, config: Any) -> str:
+        return _ALLOWED if config.refusal is None else gate.REASONS[config.refusal].label
 
     @admin.display(description="Requests with use_validation")
     def answer(self, config: Any) -> str:
@@ -241,21 +248,21 @@ class ValidationAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("result", "number", "do_not_call", "porting")
     number = worded("valid", "Number", yes=("Valid", "success"), no=("Invalid", "danger"))
-    do_not_call = worded("on_dnc", "Do-not-call list", yes=("Listed", "danger"), no=("Not listed", "success"))
+    do_not_call = worded("on_dnc", "Do-not-call list", yes=("Listed", "danger"), no=("Not listed", ""))
     porting = worded("ported", "Ported", yes=("Ported", "info"), no=("Not ported", ""))
 
     @display(  # type: ignore[untyped-decorator] # unfold ships no types
         description="Disposition",
         ordering="disposition",
         label={
-            Disposition.OK: "success",
-            Disposition.RISKY: "warning",
-            Disposition.UNREACHABLE: "danger",
-            Disposition.INVALID: "danger",
+            Disposition.OK.label: "success",
+            Disposition.RISKY.label: "warning",
+            Disposition.UNREACHABLE.label: "danger",
+            Disposition.INVALID.label: "danger",
         },
     )
-    def result(self, validation: Validation) -> tuple[str, str]:
-        return validation.disposition, validation.get_disposition_display()
+    def result(self, validation: Validation) -> str:
+        return Disposition(validation.disposition).label
 
 
 _SALT = "billing.adjustment"
@@ -299,7 +306,8 @@ class LedgerEntryAdmin(TableAdmin):
             form = self.get_form(request)(request.POST)
             if form.is_valid():
                 return self._book(request, form)
-        return super().add_view(request, form_url, extra_context)
+        one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, {**(extra_context or {}), **one_button})
 
     def _book(self, request: HttpRequest, form: AdjustmentForm) -> HttpResponse:
         account, amount, why = (form.cleaned_data[name] for name in ("account", "amount", "reason"))
@@ -375,7 +383,7 @@ def _question_of(entries: list[LedgerEntry]) -> dict[str, Any]:
         so_far = usage.of_months(account_id, [month])[0].micro_dollars
         back = sum(entry.micro_dollars for entry in entries if entry.account_id == account_id)
         facts.append((str(account), f"{month:%B %Y}: {dollars(so_far)} → {dollars(so_far - back)}"))
-    total = dollars(-sum(entry.micro_dollars for entry in entries))
+    total = dollars(sum(entry.micro_dollars for entry in entries))
     charges = "this charge" if len(entries) == 1 else f"these {len(entries)} charges"
     return {
         "title": "Refund",
@@ -395,7 +403,7 @@ def _question_of(entries: list[LedgerEntry]) -> dict[str, Any]:
             ],
         },
         "back": reverse("admin:billing_ledgerentry_changelist"),
-        "button": f"Refund {total.removeprefix('-')}",
+        "button": f"Refund {total}",
     }
 
 

@@ -38,7 +38,7 @@ class BillingConfig(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.account}: {self.status}"
+        return str(self.account)
 
 
 class PaymentMethod(models.Model):

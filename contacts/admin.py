@@ -55,13 +55,13 @@ class SendingListAdmin(TableAdmin):
         description="Status",
         ordering="status",
         label={
-            ListStatus.ACTIVE: "success",
-            ListStatus.PAUSED: "warning",
-            ListStatus.DELETED: "danger",
+            ListStatus.ACTIVE.label: "success",
+            ListStatus.PAUSED.label: "warning",
+            ListStatus.DELETED.label: "danger",
         },
     )
-    def state(self, shown: SendingList) -> tuple[str, str]:
-        return shown.status, ListStatus(shown.status).label
+    def state(self, shown: SendingList) -> str:
+        return ListStatus(shown.status).label
 
     @admin.display(description="Members")
     def members(self, shown: Any) -> str:

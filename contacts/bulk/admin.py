@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contacts.bulk.models import BulkJob, BulkSlice, Incident
-from trackly.api.admin import ReadOnlyAdmin
+from trackly.api.admin import ReadOnlyAdmin, worded
 
 
 @admin.register(BulkJob)
@@ -27,6 +27,13 @@ class BulkJobAdmin(ReadOnlyAdmin):
     list_select_related = ("account",)
     search_fields = ("id__exact", "account__name")
     ordering = ("-created_at", "-id")  # there is an index of it
+    fields = (
+        *("id", "account", "kind", "status", "total", "processed", "success_count", "error_count"),
+        *("created_at", "sent_at", "queue_slot", "started_at", "completed_at", "cancel_requested_at"),
+        "summary",
+    )
+    readonly_fields = ("id", "queue_slot")
+    queue_slot = worded("turn_over", "Queue slot", yes=("Released", ""), no=("Held", "info"))
 
 
 @admin.register(BulkSlice)

@@ -109,6 +109,8 @@ def test_no_form_offers_all_rows_of_a_table(model: Any, page: Any, admin_user: A
     request = RequestFactory().get("/")
     request.user = admin_user
     assert page.date_hierarchy is None
+    if not (page.has_add_permission(request) or page.has_change_permission(request)):
+        return  # texts and links alone
     for name, field in page.get_form(request)().fields.items():
         if isinstance(field, ModelChoiceField) and name not in ("groups", "user_permissions", "permissions"):
             widget = getattr(field.widget, "widget", field.widget)

@@ -184,7 +184,7 @@ def test_a_refund_asks_first_and_wants_a_reason(admin_client: Client) -> None:
     chosen = {"action": "refund", "_selected_action": [entry.pk]}
     asked = admin_client.post(LEDGER, chosen)
     page = asked.content.decode()
-    assert "Refund this charge, -$0.003000 altogether?" in page
+    assert "Refund this charge, $0.003000 altogether?" in page
     assert "$0.006000 → $0.003000" in page  # the month, before and after
     assert "Enter a reason." in answer(admin_client, LEDGER, asked, reason=" ").content.decode()
     assert not LedgerEntry.objects.filter(kind="refund").exists()

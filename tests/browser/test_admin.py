@@ -44,7 +44,7 @@ ACTIONS = {
 def test_every_page_can_be_used_by_everybody(stack: RunningStack, page: Page) -> None:
     fill(stack, page)
     shots = os.environ.get("SCREENSHOTS")
-    found: dict[str, list[str]] = {}
+    found: list[str] = []
     for path in ["login/", *paths(stack)]:
         if path == "login/":
             page.context.clear_cookies()
@@ -60,13 +60,12 @@ def test_every_page_can_be_used_by_everybody(stack: RunningStack, page: Page) ->
             width = page.evaluate("() => document.documentElement.scrollWidth")
             if width > page.viewport_size["width"]:  # type: ignore[index] # it has one
                 wrong.append(f"{width} pixels wide")
-            if wrong:
-                found[f"{path} {look}"] = wrong
+            found += [f"{path or 'index'}, {look}: {what}" for what in wrong]
             if shots:
                 page.screenshot(path=f"{shots}/{re.sub(r'[^a-z0-9]+', '_', path) or 'index'}_{look}.png")
         if path == "login/":
             log_in(page, stack)
-    assert found == {}
+    assert not found, "\n".join(found)
 
 
 def fill(stack: RunningStack, page: Page) -> None:
@@ -111,6 +110,6 @@ def paths(stack: RunningStack) -> Iterator[str]:
 
 def newest(stack: RunningStack, model: type[Model]) -> object:
     """The key of a row; every model has one."""
-    table, key = model._meta.db_table, model._meta.pk.column  # type: ignore[union-attr] # all have one
+    table, key = model._meta.db_table, model._meta.pk.column
     [(row,)] = stack.rows(f"SELECT {key} FROM {table} ORDER BY {key} DESC LIMIT 1")
     return row

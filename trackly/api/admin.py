@@ -92,7 +92,7 @@ def reason(request: HttpRequest) -> str:
 
 def worded(
     field: str, description: str, *, yes: tuple[str, str], no: tuple[str, str]
-) -> Callable[[Any, Any], tuple[str, str]]:
+) -> Callable[[Any, Any], str]:
     """A column for a boolean, in words: unfold's icon is green for true, which is not always good news.
 
     `yes`, `no`: the words, and the label's colour (`success`, `warning`, `danger`, `info`; empty: none).
@@ -104,7 +104,7 @@ def worded(
         return (yes if getattr(shown, field) else no)[0]
 
     words.__name__ = field
-    found: Callable[[Any, Any], tuple[str, str]] = words
+    found: Callable[[Any, Any], str] = words
     return found
 
 
@@ -125,6 +125,10 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] # not subscriptable
     @cached_property
     def count(self) -> int:
         return min(self._counted, self.MOST)
+
+    @property
+    def bound(self) -> str:
+        return f"{self.MOST:,}"
 
     @property
     def has_more(self) -> bool:

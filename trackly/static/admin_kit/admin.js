@@ -11,6 +11,7 @@
         const shown = box.getAttribute("aria-labelledby") ?? "";
         if (!shown.split(" ").includes(label.id)) {
             box.setAttribute("aria-labelledby", `${label.id} ${shown}`.trim());
+            box.querySelector("[role=textbox]")?.setAttribute("aria-labelledby", label.id);
         }
     };
 
