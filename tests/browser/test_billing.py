@@ -14,9 +14,9 @@ def test_a_customer_gives_a_card_and_the_operator_sees_the_months(stack: Running
     [config] = stack.rows("SELECT id FROM billing_billingconfig WHERE account_id = %s", api.account_id)[0]
     url = f"{stack.base}/admin/billing/billingconfig/{config}/change/"
     page.goto(url)
-    page.get_by_role("link", name="Link to give a card").click()
-    page.get_by_role("button", name="Make a link").click()
-    said = page.get_by_text("For the customer, to give Stripe a card:").inner_text()
+    page.get_by_role("link", name="Create payment-method link").click()
+    page.get_by_role("button", name="Create link").click()
+    said = page.get_by_text("Send this link to the customer:").inner_text()
     page.goto(said[said.index("http") :].strip())
     page.get_by_role("button", name="Give the test card").click()
     expect(page.get_by_text("Your payment method is registered")).to_be_visible()
