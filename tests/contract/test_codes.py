@@ -60,7 +60,7 @@ def test_every_row_is_raised_somewhere() -> None:
 
 
 def test_the_gates_codes_are_those_of_billing() -> None:
-    assert set(gate._MESSAGES) == set(BILLING)
+    assert set(gate.REASONS) == set(BILLING)
 
 
 def test_the_contract_names_the_same_codes_and_statuses() -> None:
