@@ -107,7 +107,7 @@ def test_a_dry_run_says_so(client: Client, key: str) -> None:
         ("get /jobs?page=0", 400, "invalid_parameter", "/api/v2/jobs"),
         ("post /contacts/bulk", 415, "unsupported_media_type", "/api/v2/contacts/bulk"),
         ("get /nothing", 404, "not_found", None),
-        ("get ", 404, "not_found", None),
+        ("get /jobs/", 404, "not_found", None),
     ],
 )
 def test_a_refused_request_has_its_line_too(  # noqa: PLR0917 - fixtures, and a table's columns
