@@ -293,10 +293,11 @@ SELECT %(list)s, id, now(), 'api', '', '{{}}', now(), now() FROM made
 """
 
 
-def know(run: Running, account: Account, first: int, count: int) -> None:
+def know(run: Running, account: Account, first: int, count: int, *, settled: bool = True) -> None:
     """Of these numbers, those that `is_known`: contacts, on another account's list."""
     run.connection.execute(_KNOW, {"first": first, "count": count, "list": account.list_id})
-    run.settle_down()
+    if settled:
+        run.settle_down()
 
 
 # --- A client -----------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ counted: contacts, memberships, enrollments.
 - ours: `POST /contacts/bulk` of 1,000 with `respond-async` over four connections, from the first byte until
   the last job is completed. The journeys' workers rest, as the others have none; then once more while
   they greet.
+- cold: the same on a stack of its own that has just started, on a new server: its database was never
+  analysed, its processes have done nothing yet. All other shapes find analysed tables and warm processes.
 - literal: a chord per batch, one Celery task per contact with ORM `get_or_create`; fewer batches, because
   its time is in proportion.
 - ORM in the request: DRF serializer and `bulk_create(update_conflicts=True)` in the view, no job, no queue.
@@ -22,6 +24,7 @@ are tuned). Redis and PostgreSQL are the stack's own, commits wait for the disk.
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 from psycopg import sql
@@ -49,9 +52,11 @@ from trackly.embedded.supervisor import Service
 ROUNDS = 3
 OURS, LITERAL, LIMIT = "ours", "literal", "limit (COPY)"
 GREETING = "ours, greeting meanwhile"
+COLD = "cold: a new database, never analysed"
 ORM, IMPORT_EXPORT = "ORM in the request", "import-export"
 CONTACTS = {
     OURS: 100_000,
+    COLD: 100_000,
     GREETING: 100_000,
     LITERAL: 3_000,
     ORM: 60_000,
@@ -190,6 +195,19 @@ def measure(run: Running, other: Account, shape: Shape, count: int) -> float:
     return count / seconds
 
 
+def measure_cold(count: int) -> float:
+    """The same, on a new stack that nothing has warmed up."""
+    with running() as run:
+        run.connection.execute("ALTER SYSTEM SET autovacuum = off")  # also where the turn takes minutes
+        run.connection.execute("SELECT pg_reload_conf()")
+        other = run.new_account("Elsewhere", "+18005550000")
+        run.greet(meanwhile=False)
+        know(run, other, 0, count, settled=False)
+        seconds = by_us(run, count)
+        verify(run, count)
+    return count / seconds
+
+
 def main() -> None:
     heading(__doc__)
     with running(TRACKLY_SWEEP_AFTER="3600") as run:  # the sweep would end the literal shape's jobs
@@ -206,10 +224,12 @@ def main() -> None:
         }
         for name, shape in shapes.items():  # every process has begun to work
             measure(run, other, shape, 100 if name == LITERAL else 4 * BATCH)
-        found: dict[str, list[float]] = {name: [] for name in shapes}
+        turns: dict[str, Callable[[int], float]] = {COLD: measure_cold}
+        turns |= {name: partial(measure, run, other, shape) for name, shape in shapes.items()}
+        found: dict[str, list[float]] = {name: [] for name in CONTACTS}
         for _ in range(ROUNDS):
-            for name, shape in shapes.items():
-                found[name].append(measure(run, other, shape, scaled(CONTACTS[name], 100)))
+            for name, count in CONTACTS.items():
+                found[name].append(turns[name](scaled(count, 100)))
     show(found)
 
 
@@ -220,7 +240,7 @@ def show(found: dict[str, list[float]]) -> None:
         return f"{median(a / b for a, b in zip(found[name], found[to], strict=True)):.2f}"
 
     table(
-        ("shape", "contacts", "per s", "lowest", "highest", "x literal", "x limit"),
+        ("shape", "contacts", "per s", "lowest", "highest", "x literal", "x limit", "x ours"),
         (
             (
                 name,
@@ -230,6 +250,7 @@ def show(found: dict[str, list[float]]) -> None:
                 f"{max(speeds):,.0f}",
                 ratio(name, LITERAL),
                 ratio(name, LIMIT),
+                ratio(name, OURS),
             )
             for name, speeds in found.items()
         ),
