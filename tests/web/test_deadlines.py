@@ -151,6 +151,28 @@ def test_the_second_head_of_a_connection_has_one_too(serve: Callable[[], Any]) -
         assert answer.count(b"HTTP/1.1 408 ") == 1
 
 
+def test_a_head_that_begins_while_an_answer_leaves_has_one_too(serve: Callable[[], Any]) -> None:
+    async def talk(running: _Running) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=2**16)
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        [connection] = await _until(lambda: running.server.server_state.connections)
+        await _until(lambda: connection._unsent)
+        writer.write(b"GET / HTTP")
+        answer = await reader.read(-1)
+        writer.transport.abort()
+        return answer
+
+    async def _until(look: Callable[[], Any]) -> Any:
+        while not (found := look()):  # noqa: ASYNC110 - the server says it by nothing else
+            await asyncio.sleep(0.01)
+        return found
+
+    with serve() as running:
+        answer = asyncio.run(talk(running))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.count(b"HTTP/1.1 408 ") == 1
+
+
 def test_a_body_has_a_deadline_that_no_drip_puts_off(serve: Callable[[], Any]) -> None:
     with serve() as running:
         answer = running.talk(_post(1000), b"a", b"b")

@@ -6,7 +6,6 @@ does not read would hold.
 
 import asyncio
 import sys
-import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from urllib.parse import unquote_to_bytes
 
 from django.db import close_old_connections
 
-from trackly.api import json
 from trackly.api.codes import ErrorCode
+from trackly.web.refusal import refusal
 
 Scope = dict[str, Any]
 
@@ -58,14 +57,7 @@ class _Refused(Exception):
     def __init__(self, status: int, code: ErrorCode, message: str, header: tuple[bytes, bytes]) -> None:
         super().__init__(message)
         self.status = status
-        self.body: bytes = json.encode({"error": message, "code": code})
-        self.headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(self.body)).encode()),
-            (b"x-request-id", uuid.uuid4().hex.encode()),
-            (b"cache-control", b"no-store"),
-            header,
-        ]
+        self.headers, self.body = refusal(code, message, header)
 
 
 def _too_slow() -> _Refused:
@@ -211,10 +203,8 @@ def environ_of(scope: Scope, body: IO[bytes], size: int) -> dict[str, Any]:
     for raw_name, raw_value in scope["headers"]:
         if b"_" in raw_name:
             continue
-        name, value = (
-            f"HTTP_{raw_name.decode('latin-1').upper().replace('-', '_')}",
-            raw_value.decode("latin-1"),
-        )
+        name = f"HTTP_{raw_name.decode('latin-1').upper().replace('-', '_')}"
+        value = raw_value.decode("latin-1")
         environ[name] = f"{environ[name]},{value}" if name in environ else value
     environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
     environ.pop("HTTP_CONTENT_LENGTH", None)

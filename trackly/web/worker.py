@@ -1,15 +1,14 @@
 """gunicorn's worker process: uvicorn with limits on what a client can send and how long it may take."""
 
 import asyncio
-import uuid
-from typing import Any
+from collections.abc import Callable
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from trackly.api import json
 from trackly.api.codes import ErrorCode
+from trackly.web.refusal import refusal
 
 HEAD_SECONDS = 10.0
 """For the request line and the headers, from the connection or the head's first byte on."""
@@ -32,11 +31,38 @@ _REASONS = {
 }
 
 
-class Protocol(HttpToolsProtocol):
-    """A client's connection. uvicorn parses HTTP and knows no deadlines but that of idle connections."""
+class _Deadline:
+    """A call that is made in so many seconds unless it is cancelled, or set anew, before."""
 
-    _timer: asyncio.TimerHandle | None = None
-    """Of the head, or of what follows an answer."""
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self._handle is not None
+
+    def set(self, seconds: float, then: Callable[[], object]) -> None:
+        self.cancel()
+        self._handle = self._loop.call_later(seconds, self._passed, then)
+
+    def cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _passed(self, then: Callable[[], object]) -> None:
+        self._handle = None
+        then()
+
+
+class Protocol(HttpToolsProtocol):
+    """A client's connection. uvicorn parses HTTP and knows no deadlines but that of idle connections.
+
+    One deadline is for what the client has to send (a head, the rest of an answered body), another for what
+    it has to read: an answer may still leave while the next request arrives.
+    """
+
     _head_bytes = 0
     _in_head = True
     _in_body = False
@@ -46,10 +72,12 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._arm(HEAD_SECONDS, self._head_is_late)
+        self._arrival, self._departure = _Deadline(self.loop), _Deadline(self.loop)
+        self._arrival.set(HEAD_SECONDS, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
+        self._arrival.cancel()
+        self._departure.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -68,8 +96,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head_bytes, self._refusal = True, 0, 400
-        if self._timer is None:
-            self._arm(HEAD_SECONDS, self._head_is_late)
+        if not self._arrival.is_set:  # since the connection was made
+            self._arrival.set(HEAD_SECONDS, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -84,12 +112,13 @@ class Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._disarm()
+        self._arrival.cancel()
         self._in_head, self._in_body = False, True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._in_body = False
+        self._arrival.cancel()  # of a body that was answered before its end
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
@@ -97,17 +126,7 @@ class Protocol(HttpToolsProtocol):
 
     # --- Deadlines --------------------------------------------------------------------------------------
 
-    def _arm(self, seconds: float, then: Any) -> None:
-        self._disarm()
-        self._timer = self.loop.call_later(seconds, then)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _head_is_late(self) -> None:
-        self._timer = None
         if self._head_bytes:
             self._refuse(408)
         else:
@@ -117,39 +136,33 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
         self._unsent = self.transport.get_write_buffer_size()
         if self._unsent:
-            self._arm(WRITE_SECONDS, self._check_progress)
+            self._departure.set(WRITE_SECONDS, self._check_progress)
         elif self._in_body and not self.transport.is_closing():
-            self._arm(LINGER_SECONDS, self.transport.abort)
+            self._arrival.set(LINGER_SECONDS, self.transport.abort)
 
     def _check_progress(self) -> None:
         """Drop the connection if the client has taken nothing of the answer lately."""
         before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
-        self._timer = None
-        if not self._unsent:
-            return
-        if self._unsent >= before:
+        if self._unsent and self._unsent >= before:
             self.transport.abort()
-        else:
-            self._arm(WRITE_SECONDS, self._check_progress)
+        elif self._unsent:
+            self._departure.set(WRITE_SECONDS, self._check_progress)
 
     def _refuse(self, status: int) -> None:
         """Answer what never becomes a request of the application's, in the API's envelope, and close."""
-        self._disarm()
+        self._arrival.cancel()
         in_body = self.cycle is not None and self._in_body and not self._in_head
         if in_body and self.cycle.response_started:
             self.transport.abort()
             return
         code = ErrorCode.INVALID_JSON if in_body else ErrorCode.INVALID_REQUEST
         what = "its body could not be read to its end" if in_body else _REASONS[status]
-        body = json.encode({"error": f"The request can't be handled: {what}.", "code": code})
         if in_body:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        head = (
-            f"HTTP/1.1 {status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            f"X-Request-Id: {uuid.uuid4().hex}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self.transport.write(head.encode("latin-1") + body)
+        headers, body = refusal(code, f"The request can't be handled: {what}.", (b"connection", b"close"))
+        lines = [f"HTTP/1.1 {status} Refused".encode(), *(b": ".join(header) for header in headers)]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
 
 

@@ -1,0 +1,21 @@
+"""What is answered without the application: the API's envelope, and the headers that every answer bears."""
+
+import uuid
+
+from trackly.api import json
+from trackly.api.codes import ErrorCode
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def refusal(code: ErrorCode, message: str, *more: tuple[bytes, bytes]) -> tuple[Headers, bytes]:
+    """The headers, `more` among them, and the body of an error (contract, "Every request")."""
+    body: bytes = json.encode({"error": message, "code": code})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", uuid.uuid4().hex.encode()),
+        (b"cache-control", b"no-store"),
+        *more,
+    ]
+    return headers, body
