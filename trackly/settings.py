@@ -6,6 +6,7 @@ Where `DATABASE_URL` and the like are absent, those of a stack that runs in the 
 README.md, "Settings", lists what there is.
 """
 
+import re
 import sys
 from datetime import time, timedelta
 from pathlib import Path
@@ -184,6 +185,7 @@ STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")
 STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
 STRIPE_URL = env.str("STRIPE_URL", default="https://api.stripe.com")
 
+_LOCAL_HOST = re.compile(r"(?:[a-z0-9-]+\.|\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\]", re.IGNORECASE)
 _CREDENTIALS = {
     "stripe": ["STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"],
     "twilio": ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"],
@@ -191,6 +193,12 @@ _CREDENTIALS = {
     "realphonevalidation": ["REALPHONEVALIDATION_TOKEN"],
 }
 if TRACKLY_SANDBOX:
+    # Its webhook secret is public and TLS is off: it is no service for other machines.
+    if _open_to := [host for host in ALLOWED_HOSTS if not _LOCAL_HOST.fullmatch(host)]:
+        raise ImproperlyConfigured(
+            f"TRACKLY_SANDBOX is on and ALLOWED_HOSTS names {', '.join(_open_to)}: the sandbox serves this "
+            "machine alone (localhost, 127.0.0.1, [::1]). Unset TRACKLY_SANDBOX, or name none but those."
+        )
     if _given := [name for names in _CREDENTIALS.values() for name in names if globals()[name]]:
         raise ImproperlyConfigured(
             f"TRACKLY_SANDBOX is on and {', '.join(_given)} is set: unset one, the sandbox asks nobody."

@@ -1,6 +1,8 @@
 """`make up` as a person uses it: once, again after it was killed, and to its end."""
 
+import io
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -12,8 +14,9 @@ import psutil
 import pytest
 
 from tests.support import EXAMPLES, is_as_documented
-from trackly.embedded.home import free_port
-from trackly.embedded.stack import ROOT
+from trackly.embedded.home import Home, free_port
+from trackly.embedded.postgres import SYSTEM_USER
+from trackly.embedded.stack import ROOT, Stack
 
 
 class Up:
@@ -77,6 +80,32 @@ def up(tmp_path: Path) -> Iterator[Callable[[], Up]]:
             stack.end(signal.SIGTERM)
 
 
+def readable_by_others(home: Path) -> list[str]:
+    """What lies in a state directory and is open to other users of the machine."""
+    return [str(path.relative_to(home)) for path in home.rglob("*") if path.stat().st_mode & 0o077]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
+def test_as_root_postgres_runs_as_a_user_of_its_own_also_where_it_ran_as_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    stack = Stack(Home(tmp_path / "home"), durable=False, output=io.StringIO())
+    data = tmp_path / "home/postgres"
+    owners = []
+    for _ in range(2):
+        try:
+            stack.start_servers()
+            owners.append({path.owner() for path in (data, *data.rglob("*"))})
+        finally:
+            stack.stop()
+        nobody = pwd.getpwnam("nobody")
+        for path in (data, *data.rglob("*")):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    assert owners == [{SYSTEM_USER}] * 2
+
+
 def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(up: Callable[[], Up]) -> None:
     first = up()
     key = first.said.split("API key (shown once):")[1].split()[0]
@@ -92,6 +121,11 @@ def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(
         style = page.text.split('href="/static/')[1].split('"')[0]
         assert api.get(f"/static/{style}").status_code == 200
 
+        assert readable_by_others(first.home) == []
+        # What an older version left there is closed when the next one begins.
+        (first.home / "redis").chmod(0o755)
+        (first.home / "stack.env").chmod(0o644)
+
         occupied = up()
         assert occupied.end() == 1
         assert "is in use by process" in occupied.said
@@ -102,6 +136,7 @@ def test_up_shows_the_way_in_survives_being_killed_and_ends_all_that_it_started(
         assert "was left running by a stack that was killed; ended it" in second.said
         assert "shown once" not in second.said
         assert not any(child.is_running() for child in first.family)
+        assert readable_by_others(second.home) == []
         repeating = api.post("/api/v2/contacts/bulk", json=EXAMPLES["bulk_request"])
         repeated = repeating.json()
         assert (repeated["success_count"], repeated["contacts_created"]) == (2, 0)

@@ -31,6 +31,13 @@ def start(**variables: str) -> dict[str, Any]:
     [
         ({}, (["offline"], [])),
         ({"TRACKLY_SANDBOX": "1"}, (["twilio"], ["telnyx"])),
+        (
+            {
+                "TRACKLY_SANDBOX": "1",
+                "ALLOWED_HOSTS": "localhost,.localhost,acme.localhost,127.0.0.1,127.1.2.3,[::1]",
+            },
+            (["twilio"], ["telnyx"]),
+        ),
         ({"TRACKLY_CARRIER": "twilio,offline", **TWILIO}, (["twilio", "offline"], [])),
         ({"TRACKLY_CARRIER": "telnyx", "TRACKLY_VALIDATION": "telnyx", **TELNYX}, (["telnyx"], ["telnyx"])),
     ],
@@ -69,6 +76,23 @@ def test_no_answer_of_rabbitmq_is_waited_for_without_an_end() -> None:
         (
             {"TRACKLY_SANDBOX": "1", "REALPHONEVALIDATION_TOKEN": "0"},
             "TRACKLY_SANDBOX is on and REALPHONEVALIDATION_TOKEN",
+        ),
+        *(
+            (
+                {"TRACKLY_SANDBOX": "1", "ALLOWED_HOSTS": f"localhost,{host}"},
+                f"TRACKLY_SANDBOX is on and ALLOWED_HOSTS names {host}: ",
+            )
+            for host in (
+                "*",
+                "api.example.com",
+                ".example.com",
+                "192.168.1.5",
+                "0.0.0.0",  # noqa: S104 - refused
+                "localhost.example.com",
+                "127.0.0.1.example.com",
+                "web",
+                "[::2]",
+            )
         ),
         ({"TRACKLY_CARRIER": "twilio"}, "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN is not set"),
         ({"TRACKLY_VALIDATION": "telnyx"}, "TELNYX_API_KEY is not set"),

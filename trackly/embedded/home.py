@@ -4,8 +4,11 @@ import fcntl
 import os
 import secrets
 import socket
+import stat
 from pathlib import Path
 from typing import IO
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class HomeInUse(Exception):
@@ -23,7 +26,10 @@ class Home:
         self._lock: IO[str] | None = None
 
     def acquire(self) -> None:
-        """Make the directory and hold it. Raises HomeInUse."""
+        """Make the directory and hold it. Raises HomeInUse.
+
+        What lies in it is for its owner alone from then on: contacts' numbers pass through most of it.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = (self.path / "lock").open("a+")
         try:
@@ -37,6 +43,17 @@ class Home:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
+        self._make_private()
+
+    def _make_private(self) -> None:
+        """Take from others what they might do with its files: an older stack, or a shell's `>`, made some."""
+        for folder, folders, files in os.walk(self.path):
+            if Path(folder) == self.path and "postgres" in folders:
+                folders.remove("postgres")  # sees to its own
+            for name in (*folders, *files):
+                path = Path(folder, name)
+                if not path.is_symlink():
+                    path.chmod(path.stat().st_mode & ~_OTHERS)
 
     def owner(self) -> int | None:
         """The id of the process that holds the directory; None if there is none."""
@@ -53,7 +70,7 @@ class Home:
 
     def take_restarts(self) -> None:
         """Say that the process that holds the directory takes SIGUSR1 for a restart."""
-        (self.path / "restartable").write_text(str(os.getpid()))
+        write_private(self.path / "restartable", str(os.getpid()))
 
     def takes_restarts(self, owner: int) -> bool:
         """Whether this process does: one that does not would die of the signal."""
@@ -68,7 +85,7 @@ class Home:
     def note_restart(self, ended: str) -> None:
         """Write it, all at once."""
         temporary = self.path / "restarted.new"
-        temporary.write_text(ended)
+        write_private(temporary, ended)
         temporary.replace(self.restarts)
 
     @property
@@ -92,7 +109,7 @@ class Home:
         path = self.path / f"{name}.port"
         before = int(path.read_text()) if path.exists() else 0
         port = before if before and is_free(before) else free_port()
-        path.write_text(str(port))
+        write_private(path, str(port))
         return port
 
     def write_environment(self, variables: dict[str, str]) -> None:
@@ -109,7 +126,7 @@ class Home:
         return not (self.path / "introduced").exists()
 
     def mark_introduced(self) -> None:
-        (self.path / "introduced").touch()
+        write_private(self.path / "introduced", "")
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import pwd
+import shlex
 import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -15,6 +17,8 @@ from trackly.embedded import servers
 from trackly.embedded.home import Home, write_private
 from trackly.embedded.supervisor import Service, StartFailed, identity
 
+SYSTEM_USER = "trackly-postgres"
+"""As which PostgreSQL runs where we are root: it refuses to be root, and `nobody` is shared with others."""
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -42,18 +46,19 @@ class Postgres:
         self.port = home.port("postgres")
         self.password = home.secret("postgres.password")
         self.durable = durable
-        # PostgreSQL refuses to run as root.
-        self.user = "nobody" if os.geteuid() == 0 else None
+        self.user = SYSTEM_USER if os.geteuid() == 0 else None
 
     def url(self, database: str = "trackly") -> str:
         return f"postgresql://trackly:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def prepare(self) -> None:
-        """Make the data directory if there is none, reachable for the user that the server runs as."""
+        """Make the data directory if there is none, reachable for the user that the server runs as.
+
+        Raises StartFailed.
+        """
         self.data.mkdir(mode=0o700, exist_ok=True)
         if self.user is not None:
-            owner = pwd.getpwnam(self.user)
-            os.chown(self.data, owner.pw_uid, owner.pw_gid)
+            _give(self.data, _system_user(self.user))
             _let_through(self.data)
             _let_through(self.binaries)
         if not (self.data / "PG_VERSION").exists():
@@ -107,10 +112,47 @@ class Postgres:
         return True
 
 
+def _system_user(name: str) -> pwd.struct_passwd:
+    """The user of this name, made if there is none. Raises StartFailed."""
+    with suppress(KeyError):
+        return pwd.getpwnam(name)
+    command = [
+        "useradd",
+        "--system",
+        "--user-group",
+        "--no-create-home",
+        "--shell",
+        "/usr/sbin/nologin",
+        name,
+    ]
+    print(f"postgres | refuses to run as root: {shlex.join(command)}", file=sys.stderr)
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        reason = made.stderr.strip()
+    except OSError as exc:
+        reason = str(exc)
+    try:
+        return pwd.getpwnam(name)
+    except KeyError as exc:
+        raise StartFailed(
+            f"PostgreSQL refuses to run as root, and there is no user {name} ({reason}): "
+            "make one, or start this as another user."
+        ) from exc
+
+
+def _give(data: Path, owner: pwd.struct_passwd) -> None:
+    """Make the directory the owner's, with what another user's server may have left in it."""
+    if data.stat().st_uid == owner.pw_uid:
+        return
+    for folder, _, files in os.walk(data):
+        for path in (folder, *(os.path.join(folder, name) for name in files)):  # noqa: PTH118 - thousands
+            os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+
+
 def _let_through(path: Path) -> None:
     """As root: let the server's user pass the folders above `path` (search permission, nothing to read)."""
     for folder in path.resolve().parents:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if not mode & stat.S_IXOTH:
-            print(f"postgres | runs as 'nobody': chmod o+x {folder}", file=sys.stderr)
+            print(f"postgres | runs as {SYSTEM_USER}: chmod o+x {folder}", file=sys.stderr)
             folder.chmod(mode | stat.S_IXOTH)

@@ -3,7 +3,7 @@
 import redis
 
 from trackly.embedded import servers
-from trackly.embedded.home import Home
+from trackly.embedded.home import Home, write_private
 from trackly.embedded.supervisor import Service
 
 
@@ -21,7 +21,7 @@ class Redis:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     def service(self) -> Service:
-        self.data.mkdir(exist_ok=True)
+        self.data.mkdir(mode=0o700, exist_ok=True)
         settings = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -32,10 +32,9 @@ class Redis:
             "loglevel": "warning",
         }
         config = self.data / "redis.conf"
-        config.touch(mode=0o600)
         lines = [f'{name} "{value}"\n' for name, value in settings.items()]
         # In a file: an argument could be read by every user of the machine.
-        config.write_text("".join([*lines, f"requirepass {self.password}\n"]))
+        write_private(config, "".join([*lines, f"requirepass {self.password}\n"]))
         return Service(name="redis", command=[str(self.server), str(config)], ready=lambda _: self.is_ready())
 
     def is_ready(self) -> bool:

@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import psutil
 
+from trackly.embedded.home import write_private
+
 GRACE_SECONDS = 20.0
 """How long a process may take to end before it is told otherwise."""
 _LAST_SECONDS = 10.0
@@ -157,6 +159,7 @@ class Supervisor:
             errors="replace",
             pass_fds=service.sockets,
             start_new_session=True,  # Ctrl-C is for us alone; and its children can be ended with it
+            umask=0o077,  # what it writes, its own user reads
             **identity(service.user),
         )
         relay = threading.Thread(target=self._relay, args=(service.name, process), daemon=True)
@@ -215,7 +218,7 @@ class Supervisor:
                 service = running.service
                 entries.append([service.name, process.pid, process.create_time(), service.stop_signal])
         temporary = self._record.with_suffix(".new")
-        temporary.write_text(json.dumps(entries))
+        write_private(temporary, json.dumps(entries))
         temporary.replace(self._record)
 
 
