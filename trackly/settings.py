@@ -108,8 +108,10 @@ TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 # Jobs of one account that are among the workers at a time; its others wait for their turn, so that another
 # account's job waits for few of them. No less than the workers' processes that one account may keep busy.
 TRACKLY_JOBS_IN_FLIGHT = env.int("TRACKLY_JOBS_IN_FLIGHT", default=4)
-# Contacts that may wait for a worker; beyond it requests are answered 503. 0: no limit.
+# Contacts that may wait for a worker, of all accounts and of one; beyond it requests are answered 503. 0: any
+# number.
 TRACKLY_MAX_BACKLOG = env.int("TRACKLY_MAX_BACKLOG", default=5_000_000)
+TRACKLY_ACCOUNT_BACKLOG = env.int("TRACKLY_ACCOUNT_BACKLOG", default=1_000_000)
 
 # --- Providers (contract, "Carrier validation", "Paid validation") ------------------------------------
 
@@ -250,6 +252,7 @@ for _name in (
 # --- Django -----------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "trackly.ops",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",

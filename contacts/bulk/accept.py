@@ -180,7 +180,7 @@ def accept(
         return first, []
     if batch.asks_for_validation:
         require_billable(account)
-    require_room()
+    require_room(account.pk)
     job = BulkJob(account=account, kind=kind, total=len(batch.items), request_id=request_log.request_id())
     if once is not None:
         job.idempotency_key, job.request_digest = once.key, once.digest

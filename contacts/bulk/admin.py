@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contacts.bulk.models import BulkJob, BulkSlice, Incident
+from contacts.bulk.results import summary_of
 from trackly.api.admin import ReadOnlyAdmin, worded
 
 
@@ -30,10 +31,14 @@ class BulkJobAdmin(ReadOnlyAdmin):
     fields = (
         *("id", "account", "kind", "status", "total", "processed", "success_count", "error_count"),
         *("created_at", "sent_at", "queue_slot", "started_at", "completed_at", "cancel_requested_at"),
-        "summary",
+        "whole_summary",
     )
-    readonly_fields = ("id", "queue_slot")
+    readonly_fields = ("id", "queue_slot", "whole_summary")
     queue_slot = worded("turn_over", "Queue slot", yes=("Released", ""), no=("Held", "info"))
+
+    @admin.display(description="summary")
+    def whole_summary(self, job: BulkJob) -> str:
+        return (summary_of(job) or b"").decode()
 
 
 @admin.register(BulkSlice)

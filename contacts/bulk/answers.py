@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework.response import Response
 
 from contacts.bulk.models import BulkJob
+from contacts.bulk.results import summary_of
 from contacts.bulk.waiting import wait_for
 from trackly.api import json
 from trackly.api.json import moment
@@ -21,7 +22,7 @@ def accepted_or_summary(job: BulkJob, wait: Wait) -> Response:
     """200 with the summary if the job ends within `wait`, else 202 (contract, "The answer"; RFC 7240)."""
     job, granted = wait_for(job, wait.seconds)
     if job.has_ended:
-        response = Response(json.Raw(job.summary.encode()), headers={"Location": path_of(job)})
+        response = Response(_raw_summary(job), headers={"Location": path_of(job)})
     else:
         response = accepted(job)
     return tell_applied(response, wait, granted=granted)
@@ -44,7 +45,7 @@ def accepted(job: BulkJob) -> Response:
 
 
 def describe(job: BulkJob, *, with_summary: bool = True) -> dict[str, Any]:
-    """The job as `GET /jobs/<job_id>` shows it, from its row alone."""
+    """The job as `GET /jobs/<job_id>` shows it."""
     described: dict[str, Any] = {
         "job_id": str(job.pk),
         "kind": job.kind,
@@ -62,5 +63,10 @@ def describe(job: BulkJob, *, with_summary: bool = True) -> dict[str, Any]:
     if job.error_count:
         described["errors_url"] = f"{path_of(job)}/errors.csv"
     if with_summary:
-        described["summary"] = json.Raw(job.summary.encode()) if job.summary else None
+        described["summary"] = _raw_summary(job)
     return described
+
+
+def _raw_summary(job: BulkJob) -> json.Raw | None:
+    summary = summary_of(job)
+    return None if summary is None else json.Raw(summary)

@@ -45,7 +45,7 @@ def dry_run(account: Account, batch: Batch) -> dict[str, Any]:
         found = checks.known_to_account(account.pk, account.rejects_voip, entries)
         checks.reject_invalid(entries, found, charged=set())
         counts, opted_out = forecast(entries, found, accepted_at=timezone.now(), predecessors=predecessors)
-        return {**summarize([report(entries, counts, opted_out)]), "dry_run": True}
+        return {**summarize([report(entries, counts, opted_out, kept=False)]), "dry_run": True}
 
 
 @contextmanager

@@ -14,6 +14,11 @@ from trackly.api import json
 
 _ABSENT = object()
 
+IN_PAYLOAD = {"in": "payload"}
+"""Kept in the place of a number that was sent. Should a client send this very object, it is found as well."""
+_LONGEST_KEPT = 64
+"""Characters of JSON: more than any number that was meant as one."""
+
 _LISTS = """
 SELECT id, phone_number, ARRAY(
     SELECT before.id FROM contacts_sendinglist AS before
@@ -61,10 +66,16 @@ class Entry(msgspec.Struct):
     validation: dict[str, Any] | None = None
     """What paid validation said, in the contract's words, where it was asked for and answered."""
 
-    def error_entry(self) -> dict[str, Any]:
-        """The entry of `errors` (contract, "What one contact can fail with")."""
+    def error_entry(self, *, whole: bool = True) -> dict[str, Any]:
+        """The entry of `errors` (contract, "What one contact can fail with").
+
+        Not `whole`: what is too long for a number is left out (IN_PAYLOAD), since the slice's payload holds
+        it: whatever a contact sends is kept once.
+        """
         error = self.error or ContactError("internal_error", "The contact could not be processed")
         sent = {} if self.phone_as_sent is _ABSENT else {"phone_number": self.phone_as_sent}
+        if not whole and sent and len(json.dumps(self.phone_as_sent)) > _LONGEST_KEPT:
+            sent = {"phone_number": IN_PAYLOAD}
         return {"index": self.index, **sent, "code": error.code, "error": error.message, **error.more}
 
     def result(self) -> list[Any]:

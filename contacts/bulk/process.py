@@ -355,8 +355,10 @@ class Report:
     lists: dict[str, list[Any]]
 
 
-def report(entries: Sequence[Entry], counts: Counts, opted_out: dict[str, int]) -> Report:
-    """Put together what became of the entries."""
+def report(
+    entries: Sequence[Entry], counts: Counts, opted_out: dict[str, int], *, kept: bool = True
+) -> Report:
+    """Put together what became of the entries. `kept`: beside the payload that they came from."""
     failed = [entry for entry in entries if entry.outcome == Outcome.FAILED]
     lists: dict[str, list[Any]] = {}
     for entry in entries:
@@ -369,7 +371,7 @@ def report(entries: Sequence[Entry], counts: Counts, opted_out: dict[str, int]) 
         error_count=len(failed),
         **asdict(counts),
         results=json.encode([entry.result() for entry in entries]).decode(),
-        errors=json.dumps([entry.error_entry() for entry in failed]),
+        errors=json.dumps([entry.error_entry(whole=not kept) for entry in failed]),
         lists=lists,
     )
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from contacts import payload
 from contacts.bulk.accept import unpack
-from contacts.bulk.entries import numbers_as_sent
+from contacts.bulk.entries import IN_PAYLOAD, numbers_as_sent
 from contacts.bulk.models import BulkJob, BulkSlice, SliceStatus
 from trackly.api import json
 from trackly.api.spreadsheet import cell, line_writer
 
+_LEFT_OUT = json.dumps({"phone_number": IN_PAYLOAD})[1:-1]
 _FIELDS = (
     "phone_number",
     "list_number",
@@ -59,7 +60,32 @@ def with_numbers(job: BulkJob, rows: Sequence[dict[str, Any]]) -> list[dict[str,
 
     Only the contacts of these rows are read: a page's.
     """
-    wanted = {row["index"] for row in rows}
+    numbers = _numbers(job, {row["index"] for row in rows})
+    for row in rows:
+        _restore(row.get("error", {}), numbers)
+    return [{"index": row["index"], **numbers.get(row["index"], {}), **row} for row in rows]
+
+
+def summary_of(job: BulkJob) -> bytes | None:
+    """The job's summary as JSON, as it is answered; None for a job that has not ended."""
+    if _LEFT_OUT not in job.summary:
+        return job.summary.encode() or None
+    summary = json.loads(job.summary.encode())
+    left_out = {entry["index"] for entry in summary["errors"] if entry.get("phone_number") == IN_PAYLOAD}
+    numbers = _numbers(job, left_out)
+    for entry in summary["errors"]:
+        _restore(entry, numbers)
+    return json.dumps(summary).encode()
+
+
+def _restore(entry: dict[str, Any], numbers: dict[int, dict[str, Any]]) -> None:
+    """Put the number back into an entry of `errors` that left it out."""
+    if entry.get("phone_number") == IN_PAYLOAD:
+        entry |= {"phone_number": numbers.get(entry["index"], {}).get("phone_number")}
+
+
+def _numbers(job: BulkJob, wanted: set[int]) -> dict[int, dict[str, Any]]:
+    """`phone_number` and `list_number` as sent, of the contacts with these indexes."""
     numbers: dict[int, dict[str, Any]] = {}
     for packed in job.slices.order_by("pk").values_list("payload", flat=True):
         if len(numbers) == len(wanted):
@@ -69,7 +95,7 @@ def with_numbers(job: BulkJob, rows: Sequence[dict[str, Any]]) -> list[dict[str,
             for index, raw in unpack(packed)
             if index in wanted and index not in numbers
         )
-    return [{"index": row["index"], **numbers.get(row["index"], {}), **row} for row in rows]
+    return numbers
 
 
 def _errors(part: BulkSlice) -> dict[int, dict[str, Any]]:

@@ -13,6 +13,7 @@ from contacts.bulk.models import BulkJob, BulkSlice, Incident
 from contacts.bulk.process import process
 from tests.support import contact, new_account
 from trackly.accounts.keys import create_key
+from trackly.api.errors import ApiError
 from trackly.embedded.stack import Stack
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,21 @@ def test_beyond_the_limit_requests_are_refused_and_nothing_is_kept(
     process(slice_id)
     backlog.forget()
     assert accept(account, read_batch(body(contact())))
+
+
+def test_an_account_that_has_filled_its_share_leaves_the_others_theirs(settings: Any) -> None:
+    settings.TRACKLY_ACCOUNT_BACKLOG, settings.TRACKLY_MAX_BACKLOG = 2, 4
+    account, _ = new_account()
+    other, _ = new_account()
+    accept(account, read_batch(body(contact(), contact())))
+    backlog.forget()
+    with pytest.raises(ApiError, match=r"this account's contacts") as refused:
+        accept(account, read_batch(body(contact())))
+    assert (refused.value.status, refused.value.code) == (503, "unavailable")
+    accept(other, read_batch(body(contact(), contact())))
+    backlog.forget()
+    with pytest.raises(ApiError, match="Too much work"):
+        accept(new_account()[0], read_batch(body(contact())))
 
 
 def test_what_was_accepted_before_is_answered_for_though_the_limit_is_reached(

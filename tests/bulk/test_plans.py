@@ -161,7 +161,9 @@ def test_no_slice_reads_a_table_of_contacts_from_end_to_end(
 def test_the_check_that_a_slice_has_a_job_does_not_read_all_jobs(
     in_new_database: InDatabase[None], settings: Any
 ) -> None:
-    settings.TRACKLY_MAX_BACKLOG = 0  # to add up what waits is another matter
+    settings.TRACKLY_MAX_BACKLOG = settings.TRACKLY_ACCOUNT_BACKLOG = (
+        0  # to add up what waits is another matter
+    )
 
     def work() -> None:
         account, _ = new_account()

@@ -1,0 +1,1 @@
+"""Running the product: what operators do to it while it works."""
