@@ -52,9 +52,7 @@ def known(account_id: int, rejects_voip: bool, entries: Iterable[Entry]) -> Find
         found.facts[phone_number] = carriers.offline_facts(numbers[phone_number].number)
     _know_carriers(slow, found)
     found.fresh = unknown - found.unanswered_carrier
-    reject_unsendable(entries, found, rejects_voip=rejects_voip)
-    fields.reject_overflow(entries, found.known_ids)
-    _know_validations(account_id, entries, found)
+    _reject_what_is_known(account_id, entries, found, rejects_voip=rejects_voip)
     return found
 
 
@@ -75,10 +73,19 @@ def known_to_account(account_id: int, rejects_voip: bool, entries: Iterable[Entr
         found.facts[phone_number] = (
             carriers.offline_facts(numbers[phone_number].number) if is_offline else carriers.UNVERIFIED
         )
+    _reject_what_is_known(account_id, entries, found, rejects_voip=rejects_voip)
+    return found
+
+
+def _reject_what_is_known(
+    account_id: int, entries: Iterable[Entry], found: Findings, *, rejects_voip: bool
+) -> None:
+    """Fail the entries that need no further answer for it, and see which of the others ask for validation."""
     reject_unsendable(entries, found, rejects_voip=rejects_voip)
     fields.reject_overflow(entries, found.known_ids)
-    _know_validations(account_id, entries, found)
-    return found
+    asked = {contact.phone_number for _, contact in alive(entries) if contact.use_validation}
+    found.validations = ledger.known(account_id, asked)
+    found.unanswered_validation = asked - found.validations.keys()
 
 
 def _know_carriers(phone_numbers: set[str], found: Findings) -> None:
@@ -87,12 +94,6 @@ def _know_carriers(phone_numbers: set[str], found: Findings) -> None:
     found.facts.update(known.answers)
     found.facts.update(dict.fromkeys(known.failed, carriers.UNVERIFIED))
     found.unanswered_carrier = phone_numbers - found.facts.keys()
-
-
-def _know_validations(account_id: int, entries: Iterable[Entry], found: Findings) -> None:
-    asked = {contact.phone_number for _, contact in alive(entries) if contact.use_validation}
-    found.validations = ledger.known(account_id, asked)
-    found.unanswered_validation = asked - found.validations.keys()
 
 
 def look_up(

@@ -148,13 +148,6 @@ def test_a_dry_run_does_not_tell_what_another_account_knows(stack: RunningStack)
     assert rehearse(known)["contacts_created"] == 0
 
 
-def test_a_dry_run_takes_its_time_in_steps_and_one_at_a_time(stack: RunningStack) -> None:
-    answers = [
-        stack.account().post("/contacts/bulk?dry_run=true", json={"contacts": [contact()]}) for _ in range(3)
-    ]
-    assert {answer.status_code for answer in answers} == {200}
-
-
 def test_a_key_gives_the_first_outcome_whatever_has_changed_since(stack: RunningStack) -> None:
     api = stack.account()
     headers, body = {"Idempotency-Key": "first"}, contact()
