@@ -49,19 +49,23 @@ SELECT id, phone_number, verified_at IS NOT NULL AND verified_at > %(good_since)
 FROM contacts_contact WHERE phone_number = ANY(%(numbers)s::text[])
 """
 
-# The same work whether a number is a contact of another account's or of none: its time must not tell.
+# The same work whether a number is a contact of another account's or of none: its time must not tell. LIMIT
+# keeps the planner from reading all contacts, or all members of the account, beside the numbers.
 _KNOWN_TO_ACCOUNT = """
 SELECT contact.id, contact.phone_number,
        contact.verified_at IS NOT NULL AND contact.verified_at > %(good_since)s,
        contact.line_type, contact.can_receive, contact.carrier, contact.time_zone,
-       contact.not_sendable_reason,
-       EXISTS (
-           SELECT FROM contacts_listcontact AS member
-           JOIN contacts_sendinglist AS list ON list.id = member.sending_list_id
-           WHERE member.contact_id = COALESCE(contact.id, 0) AND list.account_id = %(account)s
-       )
+       contact.not_sendable_reason, own.is_own IS NOT NULL
 FROM unnest(%(numbers)s::text[]) AS input (phone_number)
-LEFT JOIN contacts_contact AS contact ON contact.phone_number = input.phone_number
+LEFT JOIN LATERAL (
+    SELECT * FROM contacts_contact WHERE contacts_contact.phone_number = input.phone_number LIMIT 1
+) AS contact ON true
+LEFT JOIN LATERAL (
+    SELECT true AS is_own FROM contacts_listcontact AS member
+    JOIN contacts_sendinglist AS list ON list.id = member.sending_list_id
+    WHERE member.contact_id = COALESCE(contact.id, 0) AND list.account_id = %(account)s
+    LIMIT 1
+) AS own ON true
 """
 
 _VERIFY = f"""

@@ -48,7 +48,11 @@ RETURNING journey_id, list_contact_id
 """
 
 _ENROLLED = """
-SELECT journey_id, list_contact_id FROM journeys_enrollment WHERE list_contact_id = ANY(%(members)s::bigint[])
+SELECT wanted.journey, wanted.member
+FROM unnest(%(journeys)s::bigint[], %(members)s::bigint[]) AS wanted (journey, member), LATERAL (
+    SELECT FROM journeys_enrollment
+    WHERE journey_id = wanted.journey AND list_contact_id = wanted.member LIMIT 1
+) AS found
 """
 
 _LEAVE = """
@@ -136,8 +140,9 @@ def would_enroll(newcomers: Sequence[Newcomer], active: Mapping[int, AbstractSet
     wanted = {
         (greeting.journey_id, newcomer.list_contact_id) for newcomer, greeting in _wanted(newcomers, active)
     }
-    members = sql.array({member for _, member in wanted if member > 0})
-    return len(wanted - set(sql.tuples(_ENROLLED, {"members": members})))
+    existing = [(journey, member) for journey, member in wanted if member > 0]
+    journeys, members = (sql.array(pair[part] for pair in existing) for part in (0, 1))
+    return len(wanted - set(sql.tuples(_ENROLLED, {"journeys": journeys, "members": members})))
 
 
 def _wanted(

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,17 +13,18 @@ LIST = "+18005551234"
 """The sending list that every test account has."""
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For all clients, who talk in the clear; httpx would read all certificates for each of them."""
-_POLLS, _PAUSE_SECONDS = 30_000, 0.02
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 300.0, 0.02
 _never = threading.Event()
 
 
 def eventually(look: Callable[[], T], is_right: Callable[[T], bool] = bool) -> T:
-    """What `look` returns once that is right; it is called every now and then, for ten minutes at least."""
-    for _ in range(_POLLS):
-        if is_right(seen := look()):
-            return seen
+    """What `look` returns once that is right; it is called every now and then, for five minutes at least."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not is_right(seen := look()):
+        if time.monotonic() > until:
+            raise AssertionError(f"it stays {seen!r}")
         _never.wait(_PAUSE_SECONDS)  # those who are to make it right need the processor too
-    raise AssertionError(f"it stays {seen!r}")
+    return seen
 
 
 class Api(httpx.Client):
