@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from tests.client import LIST, Api
-from tests.faults.storm.clients import Client, Numbers
+from tests.faults.storm.clients import Client, Numbers, SlowClients
 from tests.faults.storm.faults import Faults
 from tests.faults.storm.proxy import Proxy
 from tests.faults.storm.reconcile import Reconciliation
@@ -112,7 +112,8 @@ def storm(folder: Path, seconds: float, seed: int, *, sweeps: bool) -> int:
             for number in range(CLIENTS)
         ]
         faults = Faults(stack, redis_url, proxies, seed)
-        for thread in (*clients, faults):
+        slow = SlowClients(port, clients[0].api.headers["X-Api-Key"], seed, over)
+        for thread in (*clients, slow, faults):
             thread.start()
         began = time.monotonic()
         try:
@@ -120,8 +121,8 @@ def storm(folder: Path, seconds: float, seed: int, *, sweeps: bool) -> int:
         finally:  # also where it is interrupted
             faults.stop()
             over.set()
-            for client in clients:
-                client.join()
+            for thread in (*clients, slow):
+                thread.join()
         lasted = time.monotonic() - began
 
         def rows(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -136,6 +137,7 @@ def storm(folder: Path, seconds: float, seed: int, *, sweeps: bool) -> int:
         mended = dict(rows("SELECT kind, sum(count) FROM bulk_incident GROUP BY kind"))
         answers = sum((client.told.answers for client in clients), Counter[str]())
     print(f"seed {seed}, {lasted:.0f} s, sweep {'on' if sweeps else 'off'}, {CLIENTS} clients")
+    print(f"beside {slow.opened:,} connections that never ended what they began")
     for name, counted in (("faults", faults.made), ("answers", answers), ("counted", reconciliation.counted)):
         print(f"{name}: {sum(counted.values())}" if name != "counted" else name)
         for what, count in sorted(counted.items()):

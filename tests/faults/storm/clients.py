@@ -1,8 +1,10 @@
 """Clients who post batches, each on an account of its own, and keep what they were told."""
 
 import random
+import socket
 import threading
-from collections import Counter
+from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -155,6 +157,54 @@ class Client(threading.Thread):
             self.told.answers[str(response.status_code)] += 1
             assert response.status_code in _REFUSED or response.status_code >= 500, response.text
         self.told.refused.append(batch)
+
+
+class SlowClients(threading.Thread):
+    """Connections that never end what they began, until `over` is set: heads, bodies, and unread answers.
+
+    The oldest makes way for a new one, so that each kind comes upon each state of the web server.
+    """
+
+    MANY = 150
+    _PAUSE_SECONDS = 0.05
+
+    def __init__(self, port: int, api_key: str, seed: int, over: threading.Event) -> None:
+        super().__init__()
+        self.opened = 0
+        self._address = ("127.0.0.1", port)
+        self._random = random.Random(seed)  # noqa: S311 - not a secret
+        self._over = over
+        key = f"Host: localhost\r\nX-Api-Key: {api_key}\r\n"
+        body = f"{key}Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n"
+        self._kinds = (
+            "",
+            f"GET /api/v2/jobs HTTP/1.1\r\n{key}X-Unfinished: ",
+            f'POST /api/v2/contacts/bulk HTTP/1.1\r\n{body}{{"contacts": [',
+            f"GET /api/v2/openapi.json HTTP/1.1\r\n{key}\r\n" * 10,
+        )
+
+    def run(self) -> None:
+        held: deque[socket.socket] = deque()
+        while not self._over.wait(self._PAUSE_SECONDS):
+            with suppress(OSError):  # the web server is down, or closes what takes too long
+                held.append(self._open(self._random.choice(self._kinds)))
+                self.opened += 1
+            if len(held) > self.MANY:
+                held.popleft().close()
+        for connection in held:
+            connection.close()
+
+    def _open(self, sent: str) -> socket.socket:
+        made = socket.socket()
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            made.settimeout(2)
+            made.connect(self._address)
+            made.sendall(sent.encode())
+        except OSError:
+            made.close()
+            raise
+        return made
 
 
 class Numbers:

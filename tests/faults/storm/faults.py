@@ -42,8 +42,10 @@ class Faults(threading.Thread):
             self._flush_redis: 3,
             self._fill_redis: 2,
             self._freeze: 5,
+            self._freeze_worker_long: 2,
             self._freeze_redis: 1,
             self._cut: 6,
+            self._silence: 3,
         }
 
     def run(self) -> None:
@@ -132,6 +134,13 @@ class Faults(threading.Thread):
         self._for_some_steps(process.resume, 4)
         return "freeze a process"
 
+    def _freeze_worker_long(self) -> str:
+        """For longer than PostgreSQL leaves a transaction alone in which nothing happens."""
+        process = self._child("worker", "journeys")
+        process.suspend()
+        self._lasting.append((self._step + 16, process.resume))
+        return "freeze a worker's process for long"
+
     def _freeze_redis(self) -> None:
         process = self._mother("redis")
         process.suspend()
@@ -141,3 +150,9 @@ class Faults(threading.Thread):
         name = self._random.choice(sorted(self._proxies))
         self._proxies[name].cut(self._random.choice((0.2, 0.5, 1.0)), self._random)
         return f"cut connections to {name}"
+
+    def _silence(self) -> str:
+        name = self._random.choice(sorted(self._proxies))
+        self._proxies[name].silence()
+        self._for_some_steps(self._proxies[name].speak, 4)
+        return f"silence of {name}"

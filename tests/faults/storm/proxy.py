@@ -20,6 +20,8 @@ class Proxy(threading.Thread):
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._lines: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._passes = asyncio.Event()
+        self._passes.set()
         self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
         self.start()
@@ -35,6 +37,14 @@ class Proxy(threading.Thread):
         for line in chosen:
             self._loop.call_soon_threadsafe(_reset, line)
         return len(chosen)
+
+    def silence(self) -> None:
+        """Pass nothing on and close nothing, as where the machine behind it is gone."""
+        self._loop.call_soon_threadsafe(self._passes.clear)
+
+    def speak(self) -> None:
+        """Pass on what has come in meanwhile, and what comes."""
+        self._loop.call_soon_threadsafe(self._passes.set)
 
     def stop(self) -> None:
         """Reset all connections and listen no longer."""
@@ -53,7 +63,9 @@ class Proxy(threading.Thread):
         line = (writer, far_writer)
         self._lines.add(line)
         try:
-            ways = [asyncio.create_task(_pump(*way)) for way in ((reader, far_writer), (far_reader, writer))]
+            ways = [
+                asyncio.create_task(self._pump(*way)) for way in ((reader, far_writer), (far_reader, writer))
+            ]
             _, open_ways = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in open_ways:
                 way.cancel()
@@ -62,12 +74,12 @@ class Proxy(threading.Thread):
             for end in line:
                 end.close()  # what was passed on leaves before
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                await self._passes.wait()
+                writer.write(data)
+                await writer.drain()
 
 
 def _reset(line: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
