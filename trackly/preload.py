@@ -12,11 +12,13 @@ from django.utils.module_loading import import_string
 from contacts import phone
 
 _POOL = "psycopg_pool.ConnectionPool"
+_DESCRIPTION = "trackly.api.docs.encoded"
 
 
 def for_requests(app: Celery) -> None:
-    """The views, and what sends a task. Django and Celery import them when they are first needed."""
+    """The views, their description, and what sends a task; else they are made when they are first needed."""
     _ = get_resolver().url_patterns
+    import_string(_DESCRIPTION)()  # its module has models, and this one is Celery's too
     app.connection_for_write().get_transport_cls()
     backends.by_url(app.conf.result_backend, app.loader)
     _for_database()

@@ -12,12 +12,31 @@ from trackly.web import server
 from trackly.wsgi import application
 server.when_ready(None)
 before = set(sys.modules)
+from trackly.api import docs
+assert docs.document.cache_info().currsize == 1
 environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/healthz", "HTTP_HOST": "localhost"}
 environ |= {"SERVER_NAME": "localhost", "SERVER_PORT": "80"}
 application(environ | {"wsgi.url_scheme": "http", "wsgi.input": sys.stdin.buffer}, lambda *_: None)
 import celery.backends.redis, kombu.transport.redis, psycopg_pool
 import contacts.bulk.views, contacts.views
 print(*sorted(name for name in set(sys.modules) - before if not name.startswith("django.")))
+"""
+
+_TOGETHER = """
+import threading
+import django
+django.setup()
+from trackly.api import docs
+begin, made = threading.Barrier(8), []
+def ask():
+    begin.wait()
+    made.append(docs.encoded())
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(made), len(set(made)))
 """
 
 _WORKER = """
@@ -55,6 +74,10 @@ def said(program: str) -> list[str]:
 
 def test_the_web_server_imports_what_requests_need_before_it_forks() -> None:
     assert said(_WEB) == []
+
+
+def test_the_description_can_be_asked_for_by_many_at_once_also_the_first_time() -> None:
+    assert said(_TOGETHER) == ["8", "1"]
 
 
 def test_a_worker_makes_the_pattern_of_most_numbers_before_it_forks() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 ALL = ("throughput", "latency", "flat", "fair", "scaling")
-MORE = ("brokers", "journeys", "look_ups", "numbers")
+MORE = ("brokers", "journeys", "look_ups", "numbers", "slow_clients")
 
 
 def main() -> int:

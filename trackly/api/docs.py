@@ -1,5 +1,6 @@
 """The way in: `GET /api/v2`, the OpenAPI description, and the page to read and try it."""
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -47,16 +48,22 @@ class IndexView(APIView):
         return Response(INDEX)
 
 
+_making = threading.Lock()
+"""drf-spectacular 0.30 fails where two threads make a first description at once (its extensions' classes)."""
+
+
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI description."""
-    generator = SchemaGenerator()  # type: ignore[no-untyped-call]
-    made: dict[str, Any] = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    with _making:
+        generator = SchemaGenerator()  # type: ignore[no-untyped-call]
+        made: dict[str, Any] = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return made
 
 
 @cache
-def _encoded() -> bytes:
+def encoded() -> bytes:
+    """The same, as JSON."""
     return json.encode(document())
 
 
@@ -66,7 +73,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
         check_names(request, ())
     except ApiError as refused:
         return plain(refused)
-    return HttpResponse(_encoded(), content_type="application/json")
+    return HttpResponse(encoded(), content_type="application/json")
 
 
 class DocsView(SpectacularSwaggerSplitView):
