@@ -28,6 +28,7 @@ from billing.models import (
     StripeEvent,
     Validation,
     dollars,
+    in_cents,
 )
 from trackly.api.admin import LabelledInline, ReadOnlyAdmin, TableAdmin, confirmed, reason, worded
 
@@ -429,7 +430,17 @@ class InvoiceAdmin(ReadOnlyAdmin):
     search_fields = ("account__name", "stripe_id__startswith")
     ordering = ("-id",)
     fields = (
-        *("account", "month", "status", "months_ledger", "carried", "collected", "reference", "stripe_id"),
+        *(
+            "account",
+            "month",
+            "status",
+            "months_ledger",
+            "carried",
+            "collected",
+            "reference",
+            "stripe_id",
+            "replaced_id",
+        ),
         *("tried_at", "next_attempt_at", "created_at", "paid_at"),
     )
     readonly_fields = ("months_ledger", "carried", "collected")
@@ -442,9 +453,9 @@ class InvoiceAdmin(ReadOnlyAdmin):
     def carried(self, invoice: Invoice) -> str:
         return dollars(invoice.carried_in)
 
-    @admin.display(description="Collected")
+    @admin.display(description="Collected, or paid back (-)")
     def collected(self, invoice: Invoice) -> str:
-        return f"${invoice.cents / 100:,.2f}"
+        return in_cents(invoice.cents)
 
 
 @admin.register(StripeEvent)

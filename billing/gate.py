@@ -1,4 +1,4 @@
-"""The 402 gate (contract, "POST /contacts/bulk"): may this account be billed."""
+"""The 402 gate (contract, "POST /contacts/bulk"): may this account be billed. Asked again before it pays."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ from django.db.models import Case, CharField, Exists, F, OuterRef, QuerySet, Val
 
 from billing.models import BillingConfig, BillingStatus, Invoice, InvoiceStatus, PaymentMethod
 from trackly.accounts.models import Account
+from trackly.api.codes import ErrorCode
 from trackly.api.errors import ApiError
 
 
@@ -67,14 +68,26 @@ def with_refusal(configs: "QuerySet[BillingConfig]") -> "QuerySet[Any]":
     return configs.annotate(refusal=first)
 
 
-def refusal(account: Account) -> str | None:
-    """Why the account may not be billed, or None. One query.
+def refusal(account: Account | int) -> str | None:
+    """Why the account (or that of this id) may not be billed, or None. One query.
 
     The first that applies, in the contract's order: `no_billing_config`, `no_payment_method`,
     `payment_failed`, `suspended`.
     """
     found = with_refusal(BillingConfig.objects.filter(account=account)).values_list("refusal").first()
     return NO_CONFIG if found is None else found[0]
+
+
+def why_not_charged(account_id: int) -> tuple[str, str] | None:
+    """Why nothing may be charged to the account now: a code and its sentence, or None. Two queries.
+
+    To be asked right before money is spent: what was accepted while the account could be billed may be
+    processed hours later. The suspension of the whole account comes first, as with a request.
+    """
+    if Account.objects.filter(pk=account_id, suspended_at__isnull=False).exists():
+        return str(ErrorCode.ACCOUNT_SUSPENDED), ErrorCode.ACCOUNT_SUSPENDED.sentence
+    code = refusal(account_id)
+    return (code, REASONS[code].message) if code else None
 
 
 def require_billable(account: Account) -> None:

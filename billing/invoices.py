@@ -2,8 +2,8 @@
 
 Which invoices there are is decided in one transaction per month (`invoice_once`, ClosedMonth). Bringing one
 to Stripe starts with asking Stripe how far it got, and each step bears an idempotency key: no invoice is
-made, filled or paid twice. After its first payment is tried, Stripe alone tries again, and its webhooks say
-how that ends.
+made, filled, paid or paid back twice. After its first payment is tried, Stripe alone tries again, and its
+webhooks say how that ends.
 """
 
 from datetime import date, datetime, timedelta
@@ -33,32 +33,44 @@ MINIMUM_CENTS = 50
 """Stripe collects no less (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
 MOST_CENTS = 99_999_999
 """Stripe collects no more at a time (the same page); the rest is carried on."""
+SETTLED, _PAYABLE = ("paid", "void"), ("open", "uncollectible")
+"""Stripe's words for how its invoices stand."""
 _LEASE = timedelta(minutes=10)
 _LONGEST_RUN = timedelta(minutes=5)
 _ASKED_AGAIN_AFTER = timedelta(days=1)
 """A failed invoice is compared with Stripe's so often: a webhook may have been lost."""
 
-# What the last invoice left over (fractions of a cent, amounts too small to collect, credit) comes first.
+# What the last invoice left over (fractions of a cent, amounts too small to collect, credit) comes first. A
+# month without ledger lines has an invoice only if that can be collected or paid back. Credit is paid back in
+# such a month, as far as the account has paid us, unless something is still to be collected.
 _MAKE = """
+WITH booked AS (
+    SELECT account_id, sum(micro_dollars)::bigint AS owed FROM billing_ledgerentry
+    WHERE created_at >= %(begin)s AND created_at < %(end)s GROUP BY account_id
+), before AS (
+    SELECT DISTINCT ON (account_id) account_id,
+        micro_dollars + carried_in - cents * 10000::bigint AS carried,
+        COALESCE(sum(cents) FILTER (WHERE status = 'paid' OR cents < 0) OVER of_account, 0)::bigint AS paid,
+        bool_or(status IN ('pending', 'failed') AND cents > 0) OVER of_account AS is_open
+    FROM billing_invoice WHERE month < %(month)s
+    WINDOW of_account AS (PARTITION BY account_id)
+    ORDER BY account_id, month DESC
+), account AS (
+    SELECT account_id, owed, COALESCE(carried, 0) AS carried,
+        trunc((COALESCE(owed, 0) + COALESCE(carried, 0)) / 10000.0)::bigint AS due,
+        CASE WHEN owed IS NULL AND NOT is_open THEN paid ELSE 0 END AS refundable
+    FROM booked FULL JOIN before USING (account_id)
+), amount AS (
+    SELECT *, CASE WHEN due >= %(minimum)s THEN LEAST(due, %(most)s)
+        WHEN due < 0 THEN -LEAST(-due, refundable, %(most)s) ELSE 0 END AS cents
+    FROM account
+)
 INSERT INTO billing_invoice (
     account_id, month, reference, micro_dollars, carried_in, cents, status, tried_with, created_at
 )
-SELECT account_id, %(month)s, gen_random_uuid(), owed, carried,
-       CASE WHEN due >= %(minimum)s THEN due ELSE 0 END,
-       CASE WHEN due >= %(minimum)s THEN 'pending' ELSE 'carried' END, '', now()
-FROM (
-    SELECT month.account_id, owed, COALESCE(carried, 0) AS carried,
-           LEAST(%(most)s, floor((owed + COALESCE(carried, 0)) / 10000.0)::bigint) AS due
-    FROM (
-        SELECT account_id, sum(micro_dollars)::bigint AS owed FROM billing_ledgerentry
-        WHERE created_at >= %(begin)s AND created_at < %(end)s GROUP BY account_id
-    ) AS month
-    LEFT JOIN LATERAL (
-        SELECT micro_dollars + carried_in - cents * 10000::bigint AS carried FROM billing_invoice AS before
-        WHERE before.account_id = month.account_id AND before.month < %(month)s
-        ORDER BY before.month DESC LIMIT 1
-    ) AS last ON TRUE
-) AS account
+SELECT account_id, %(month)s, gen_random_uuid(), COALESCE(owed, 0), carried, cents,
+    CASE WHEN cents = 0 THEN 'carried' ELSE 'pending' END, '', now()
+FROM amount WHERE owed IS NOT NULL OR cents <> 0
 ON CONFLICT ON CONSTRAINT invoice_once DO NOTHING
 """
 
@@ -137,30 +149,76 @@ def collect(invoice_id: int) -> bool:
         return False
     try:
         invoice = Invoice.objects.select_related("account").get(pk=invoice_id)
-        card = payments.cards_of(invoice.account_id).first()
-        record(invoice_id, _bring(invoice, card), tried_with=card or "")
+        if invoice.cents < 0:
+            record(invoice_id, _pay_back(invoice))
+        else:
+            customer = _customer_of(invoice)
+            card = payments.cards_of(invoice.account_id).first()  # with a deleted customer its cards go, too
+            record(invoice_id, _bring(invoice, customer, card), tried_with=card or "")
     finally:
         Invoice.objects.filter(pk=invoice_id, claimed_until=now + _LEASE).update(claimed_until=None)
     return True
 
 
-def _bring(invoice: Invoice, card: str | None) -> Remote:
-    """The steps that are still to be done at Stripe, in their order."""
+def _customer_of(invoice: Invoice) -> str:
     config = BillingConfig.objects.select_related("account").filter(account=invoice.account_id).first()
     if config is None:
         raise PaymentsError("the account has no billing config any more")
-    customer = payments.customer_of(config)
-    remote = payments.find(invoice, customer) or payments.draft(invoice, customer)
+    return payments.customer_of(config)
+
+
+def _at_stripe(invoice: Invoice, customer: str) -> Remote | None:
+    """Stripe's invoice for ours, if it has one that this customer can pay, or one that is settled.
+
+    It is replaced where it was deleted, or where its customer was, who alone could pay it. That is noted
+    first: what happens to the old one from then on is our own doing (billing.webhooks).
+    """
+    if invoice.stripe_id:
+        remote = payments.find(invoice.stripe_id)
+        if remote is not None and (remote.customer == customer or remote.status in SETTLED):
+            return remote
+        logger.warning("invoice_made_anew", invoice=invoice.pk, stripe_id=invoice.stripe_id)
+        invoice.stripe_id, invoice.replaced_id = None, invoice.stripe_id
+        invoice.save(update_fields=["stripe_id", "replaced_id"])
+    if invoice.replaced_id and (paid := payments.withdraw(invoice.replaced_id)):
+        return paid
+    return payments.find_by_reference(invoice, customer)
+
+
+def _bring(invoice: Invoice, customer: str, card: str | None) -> Remote:
+    """The steps that are still to be done at Stripe, in their order."""
+    remote = _at_stripe(invoice, customer) or payments.draft(invoice, customer)
     Invoice.objects.filter(pk=invoice.pk).update(stripe_id=remote.id)
     if remote.status == "draft":
         if remote.cents == 0:
             remote = payments.fill(invoice, remote, customer)
         if remote.cents != invoice.cents:
-            raise PaymentsError(f"the draft {remote.id} is over {remote.cents} cents, not {invoice.cents}")
+            raise PaymentsError(
+                f"the draft {remote.id} is over {remote.cents} cents, not {invoice.cents}:"
+                " delete it at Stripe, and it is made anew"
+            )
         remote = payments.finalize(invoice, remote)
-    if remote.status == "open" and card and not (remote.was_attempted and card == invoice.tried_with):
+    if remote.status in _PAYABLE and card and not (remote.was_attempted and card == invoice.tried_with):
         remote = payments.pay(invoice, remote, customer, card)
     return remote
+
+
+def _pay_back(invoice: Invoice) -> Remote:
+    """Pay credit back, from the account's newest paid invoices on; how far a run before got says Stripe."""
+    paid = Invoice.objects.filter(account=invoice.account_id, status=InvoiceStatus.PAID, cents__gt=0)
+    of_each = [(one, payments.credits_of(str(one.stripe_id))) for one in paid.order_by("-month")]
+    ours = [note for _, notes in of_each for note in notes if note.reference == str(invoice.reference)]
+    left = -invoice.cents - sum(note.cents for note in ours)
+    for one, notes in of_each:
+        share = min(left, one.cents - sum(note.cents for note in notes))
+        if share > 0:
+            ours.append(payments.pay_back(invoice, str(one.stripe_id), share))
+            left -= share
+    if left:
+        raise PaymentsError(
+            f"{left} of {-invoice.cents} cents can't be paid back: no paid invoice has them left"
+        )
+    return Remote(id=ours[0].id, status="paid", cents=invoice.cents)
 
 
 def record(invoice_id: int, remote: Remote, *, tried_with: str | None = None) -> None:

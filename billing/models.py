@@ -206,17 +206,17 @@ class InvoiceStatus(models.TextChoices):
     PENDING = "pending"
     """To be brought to Stripe, or half there."""
     PAID = "paid"
-    """For good."""
+    """For good. One below zero: paid back."""
     FAILED = "failed"
     """Could not be paid; Stripe tries again on its own schedule, and we once with each new card."""
     VOID = "void"
     """Given up by hand, at Stripe. For good."""
     CARRIED = "carried"
-    """Too little to be collected (Stripe takes no less than 50 cents): part of the next one."""
+    """Too little to be collected (Stripe takes no less than 50 cents), or credit: part of the next one."""
 
 
 class Invoice(models.Model):
-    """What an account owes for a month: one per account and month, ever.
+    """What an account owes for a month, or gets back: one per account and month, ever.
 
     ```
     carried        pending ──► paid
@@ -231,9 +231,20 @@ class Invoice(models.Model):
     reference = models.UUIDField(default=uuid.uuid4, unique=True, help_text="Ours, at Stripe.")
     micro_dollars = models.BigIntegerField(help_text="The month's ledger, added up.")
     carried_in = models.BigIntegerField(default=0, help_text="What the one before left, in millionths.")
-    cents = models.BigIntegerField(help_text="What is collected; the rest is carried on.")
+    cents = models.BigIntegerField(
+        help_text="What is collected, or below zero: paid back. The rest is carried on."
+    )
     status = models.CharField(max_length=16, choices=InvoiceStatus, default=InvoiceStatus.PENDING)
-    stripe_id = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    stripe_id = models.CharField(
+        max_length=64, unique=True, null=True, blank=True, help_text="Paid back: the first credit note's."
+    )
+    replaced_id = models.CharField(
+        max_length=64,
+        unique=True,
+        null=True,
+        blank=True,
+        help_text="Stripe's invoice before this one: deleted, or of a customer that was. Withdrawn.",
+    )
     claimed_until = models.DateTimeField(null=True, help_text="Until when somebody is bringing it to Stripe.")
     tried_at = models.DateTimeField(null=True, help_text="When somebody last began to.")
     tried_with = models.CharField(
@@ -256,14 +267,18 @@ class Invoice(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status=InvoiceStatus.CARRIED, cents=0)
-                | (~Q(status=InvoiceStatus.CARRIED) & Q(cents__gt=0)),
+                | (~Q(status=InvoiceStatus.CARRIED) & ~Q(cents=0)),
                 name="invoice_carried_iff_nothing_collected",
+            ),
+            models.CheckConstraint(
+                condition=Q(cents__gte=0) | Q(status__in=[InvoiceStatus.PENDING, InvoiceStatus.PAID]),
+                name="invoice_paid_back_without_failing",
             ),
         ]
         indexes = [models.Index("status", condition=Q(status="pending"), name="invoice_pending")]
 
     def __str__(self) -> str:
-        return f"{self.month:%Y-%m}: ${self.cents / 100:.2f}"
+        return f"{self.month:%Y-%m}: {in_cents(self.cents)}"
 
 
 class StripeEvent(models.Model):
@@ -277,6 +292,11 @@ class StripeEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.stripe_id}"
+
+
+def in_cents(cents: int) -> str:
+    """An amount in whole cents, for people."""
+    return f"{'-' if cents < 0 else ''}${abs(cents) / 100:,.2f}"
 
 
 def dollars(micro_dollars: int) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 import stripe
 from django.conf import settings
+from django.db import transaction
 from django.db.models import OuterRef, QuerySet
+from django.utils import timezone
 
 from billing.models import BillingConfig, Invoice, PaymentMethod
 
@@ -31,6 +33,10 @@ class Declined(PaymentsError):
     """The card was."""
 
 
+class Missing(PaymentsError):
+    """Stripe has no such object (any more)."""
+
+
 @dataclass(frozen=True)
 class Remote:
     """An invoice, as Stripe has it."""
@@ -39,9 +45,20 @@ class Remote:
     status: str
     """draft, open, paid, uncollectible or void."""
     cents: int
-    was_attempted: bool
+    was_attempted: bool = False
     """Its payment was tried; Stripe tries again on its own schedule."""
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime | None = None
+    customer: str = ""
+
+
+@dataclass(frozen=True)
+class Credit:
+    """A credit note of a paid invoice: so much of it was paid back."""
+
+    id: str
+    reference: str
+    """The reference of our invoice that it is for; empty: somebody made it by hand."""
+    cents: int
 
 
 @cache
@@ -62,7 +79,14 @@ def client() -> stripe.StripeClient:
 
 
 def customer_of(config: BillingConfig) -> str:
-    """The account's customer at Stripe; made if there is none yet. Raises PaymentsError."""
+    """The account's customer at Stripe; made if there is none (any more). Raises PaymentsError.
+
+    Stripe is asked whether it is still there: the webhook may have been lost, or come before the id did.
+    """
+    known = config.stripe_customer_id
+    if known is not None and getattr(_call(client().v1.customers.retrieve, known), "deleted", False):
+        forget_customer(known)
+        config.refresh_from_db(fields=["stripe_customer_id", "stripe_generation"])
     if config.stripe_customer_id is None:
         made = _call(
             client().v1.customers.create,
@@ -72,6 +96,23 @@ def customer_of(config: BillingConfig) -> str:
         BillingConfig.objects.filter(pk=config.pk, stripe_customer_id=None).update(stripe_customer_id=made.id)
         config.refresh_from_db(fields=["stripe_customer_id"])
     return str(config.stripe_customer_id)
+
+
+def forget_customer(customer: str) -> bool:
+    """It was deleted at Stripe, and with it its cards; False: it is none of ours (any more).
+
+    Its account gets a new customer when one is needed (customer_of), and can't pay until it has a new card.
+    """
+    with transaction.atomic():
+        config = (
+            BillingConfig.objects.select_for_update(no_key=True).filter(stripe_customer_id=customer).first()
+        )
+        if config is None:
+            return False
+        config.payment_methods.filter(detached_at=None).update(detached_at=timezone.now())
+        config.stripe_customer_id, config.stripe_generation = None, config.stripe_generation + 1
+        config.save(update_fields=["stripe_customer_id", "stripe_generation"])
+    return True
 
 
 def setup_url(config: BillingConfig, *, return_to: str, once: str) -> str:
@@ -95,14 +136,37 @@ def cards_of(account: int | OuterRef) -> QuerySet[PaymentMethod, str | None]:
     return usable.order_by("-created_at", "-pk").values_list("stripe_id", flat=True)
 
 
-def find(invoice: Invoice, customer: str) -> Remote | None:
-    """Stripe's invoice for ours, if there is one: also if its id never reached us. Raises PaymentsError."""
-    if invoice.stripe_id:
-        return _remote(_call(client().v1.invoices.retrieve, invoice.stripe_id))
+def find(stripe_id: str) -> Remote | None:
+    """Stripe's invoice of this id; None: it was a draft and was deleted. Raises PaymentsError."""
+    try:
+        return _remote(_call(client().v1.invoices.retrieve, stripe_id))
+    except Missing:
+        return None
+
+
+def find_by_reference(invoice: Invoice, customer: str) -> Remote | None:
+    """Stripe's invoice for ours whose id never reached us, if there is one. Raises PaymentsError."""
     listed = _call(client().v1.invoices.list, {"customer": customer, "limit": 100})
     for found in _call(lambda: list(listed.auto_paging_iter())):
-        if (found.metadata.to_dict() if found.metadata else {}).get("reference") == str(invoice.reference):
+        if _reference_of(found) == str(invoice.reference) and found.id != invoice.replaced_id:
             return _remote(found)
+    return None
+
+
+def withdraw(stripe_id: str) -> Remote | None:
+    """See to it that an invoice can't be paid any more; how it stands if it has been, else None.
+
+    Raises PaymentsError.
+    """
+    remote = find(stripe_id)
+    if remote is None or remote.status == "void":
+        return None
+    if remote.status == "paid":
+        return remote
+    if remote.status == "draft":
+        _call(client().v1.invoices.delete, stripe_id)
+    else:
+        _call(client().v1.invoices.void_invoice, stripe_id, {}, key=f"trackly-void-{stripe_id}")
     return None
 
 
@@ -116,9 +180,10 @@ def draft(invoice: Invoice, customer: str) -> Remote:
         "pending_invoice_items_behavior": "exclude",
         "metadata": {"reference": str(invoice.reference), "month": f"{invoice.month:%Y-%m}"},
     }
-    return _remote(
-        _call(client().v1.invoices.create, params, key=f"trackly-draft-{invoice.reference}-{customer}")
-    )
+    # In the place of one that was deleted it must be another one, not the answer of the first time.
+    place = f"-{invoice.replaced_id}" if invoice.replaced_id else ""
+    key = f"trackly-draft-{invoice.reference}-{customer}{place}"
+    return _remote(_call(client().v1.invoices.create, params, key=key))
 
 
 def fill(invoice: Invoice, remote: Remote, customer: str) -> Remote:
@@ -153,23 +218,55 @@ def pay(invoice: Invoice, remote: Remote, customer: str, card: str) -> Remote:
                 client().v1.invoices.pay,
                 remote.id,
                 {"off_session": True, "payment_method": card},
-                key=f"trackly-pay-{invoice.reference}-{card}",
+                key=f"trackly-pay-{invoice.reference}-{remote.id}-{card}",
             )
         )
     except Declined:
         return _remote(_call(client().v1.invoices.retrieve, remote.id))
 
 
+def credits_of(stripe_id: str) -> list[Credit]:
+    """What was paid back of a paid invoice so far. Raises PaymentsError."""
+    listed = _call(client().v1.credit_notes.list, {"invoice": stripe_id, "limit": 100})
+    found = _call(lambda: list(listed.auto_paging_iter()))
+    return [
+        Credit(id=note.id, reference=_reference_of(note), cents=int(note.amount))
+        for note in found
+        if note.status != "void"
+    ]
+
+
+def pay_back(invoice: Invoice, stripe_id: str, cents: int) -> Credit:
+    """Pay so much of a paid invoice back, for ours, to what it was paid with. Raises PaymentsError.
+
+    That is a credit note with a refund: https://docs.stripe.com/invoicing/integration/programmatic-credit-notes.
+    """
+    params = {
+        "invoice": stripe_id,
+        "amount": cents,
+        "refund_amount": cents,
+        "memo": "Credit that was not used",
+        "metadata": {"reference": str(invoice.reference), "month": f"{invoice.month:%Y-%m}"},
+    }
+    key = f"trackly-credit-{invoice.reference}-{stripe_id}"
+    note = _call(client().v1.credit_notes.create, params, key=key)
+    return Credit(id=note.id, reference=_reference_of(note), cents=int(note.amount))
+
+
+def _reference_of(found: Any) -> str:
+    return str((found.metadata.to_dict() if found.metadata else {}).get("reference", ""))
+
+
 def _call(function: Any, *arguments: Any, key: str | None = None) -> Any:
-    """Raises Declined, Unreachable, or PaymentsError for anything else that Stripe has against it."""
+    """Raises Declined, Missing, Unreachable, or PaymentsError for anything else that Stripe objects to."""
     try:
         if key is None:
             return function(*arguments)
         return function(*arguments, options={"idempotency_key": key})
     except stripe.StripeError as exc:
         errors = {stripe.CardError: Declined, stripe.APIConnectionError: Unreachable}
-        said = f"{type(exc).__name__}: {exc.user_message or exc.code or exc.http_status}"
-        raise errors.get(type(exc), PaymentsError)(said) from exc
+        kind = Missing if exc.code == "resource_missing" else errors.get(type(exc), PaymentsError)
+        raise kind(f"{type(exc).__name__}: {exc.user_message or exc.code or exc.http_status}") from exc
 
 
 def _remote(found: Any) -> Remote:
@@ -180,4 +277,5 @@ def _remote(found: Any) -> Remote:
         cents=int(found.total),
         was_attempted=bool(found.attempted),
         next_attempt_at=datetime.fromtimestamp(again, UTC) if again else None,
+        customer=str(found.customer or ""),
     )

@@ -5,7 +5,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from contacts.export import COLUMNS
 from contacts.models import MAX_NAME_CHARACTERS
 from contacts.payload import MAX_CONTACT_BYTES, MAX_URL_CHARACTERS
-from trackly.api.codes import BILLING, IN_ENTRIES, ErrorCode
+from trackly.api.codes import BILLING, OF_CONTACTS, ErrorCode
 from trackly.api.examples import EXAMPLES
 from trackly.api.schema import (
     PAGE_PARAMETERS,
@@ -131,7 +131,7 @@ SCHEMAS: dict[str, Schema] = {
         "What paid validation makes of a number: `invalid` and `unreachable` are rejected.",
         *("ok", "risky", "unknown", "unreachable", "invalid"),
     ),
-    "ContactErrorCode": _words("What a contact of a job failed with.", *map(str, IN_ENTRIES)),
+    "ContactErrorCode": _words("What a contact of a job failed with.", *map(str, OF_CONTACTS)),
     "CustomFields": {
         "type": "object",
         "additionalProperties": {"type": ["string", "number", "boolean"]},
@@ -210,7 +210,7 @@ SCHEMAS: dict[str, Schema] = {
             "code": {
                 "type": "string",
                 "description": "Why the contact failed. Codes may be added.",
-                "x-extensible-enum": list(IN_ENTRIES),
+                "x-extensible-enum": list(OF_CONTACTS),
                 "examples": [ErrorCode.NOT_SENDABLE],
             },
             "error": {"type": "string", "description": "The same in a sentence for people."},
@@ -591,8 +591,8 @@ job_errors = operation(
 job_retry = operation(
     operation_id="retry_job",
     summary="Run again what failed",
-    description="Contacts that failed as `internal_error` or `provider_error` run again; what took"
-    " effect stays.",
+    description="Contacts that failed as `internal_error`, as `provider_error` or because the account could"
+    " not be billed run again; what took effect stays.",
     request=None,
     parameters=[_JOB_ID, RETRY_AFTER, header("Location", "The job: `/api/v2/jobs/<job_id>`.", 202)],
     responses=answers({202: _ACCEPTED}, *BILLING, ErrorCode.NOT_FOUND, ErrorCode.NOT_RETRYABLE),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from billing import ledger, validation
+from billing import gate, ledger, validation
 from billing.validation import Finding
 from contacts import carriers, rows
 from contacts.bulk import fields
@@ -15,9 +15,12 @@ from contacts.bulk.entries import Entry, alive
 from contacts.carriers import Facts
 from contacts.models import LineType
 from contacts.payload import ContactError
+from trackly.api.codes import NOT_CHARGED
 
 PROVIDER_ERROR = "provider_error"
 """No answer from the validation provider; such a contact can be run again (contract, part two, "Reading")."""
+RUN_AGAIN = frozenset({PROVIDER_ERROR, *map(str, NOT_CHARGED)})
+"""What a contact failed with that was not paid for and may be another time: a retry runs it again."""
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Findings:
     new_validations: dict[str, Finding] = field(default_factory=dict)
     """Those found just now, to be stored and charged."""
     provider_failed: set[str] = field(default_factory=set)
+    not_charged: dict[str, ContactError] = field(default_factory=dict)
+    """Numbers not validated because nothing may be charged to the account any more, and why."""
     unanswered_carrier: set[str] = field(default_factory=set)
     """Numbers that a network source must be asked for."""
     unanswered_validation: set[str] = field(default_factory=set)
@@ -115,6 +120,10 @@ def look_up(
     found.unanswered_carrier = set()
     reject_unsendable(entries, found, rejects_voip=rejects_voip)
     still = {contact.phone_number for _, contact in alive(entries)} & found.unanswered_validation
+    # Asked here, not only at acceptance: the batch may have waited for hours.
+    if still and (why := gate.why_not_charged(account_id)):
+        found.not_charged = dict.fromkeys(still, ContactError(*why))
+        still = set()
     found.new_validations = validation.look_up(account_id, still, keep=keep)
     found.provider_failed = still - found.new_validations.keys()
     found.unanswered_validation = set()
@@ -149,6 +158,9 @@ def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str])
             continue
         if contact.phone_number in found.provider_failed:
             entry.error = ContactError(PROVIDER_ERROR, "The validation provider could not be reached")
+            continue
+        if not_charged := found.not_charged.get(contact.phone_number):
+            entry.error = not_charged
             continue
         finding = found.validations.get(contact.phone_number)
         if finding is None:  # a dry run asks nobody

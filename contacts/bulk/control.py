@@ -1,13 +1,16 @@
 """What a customer can do with a job: stop it, and run again what failed."""
 
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from billing.gate import require_billable
 from contacts.bulk.accept import look_over, new_slice, unpack
-from contacts.bulk.checks import PROVIDER_ERROR
+from contacts.bulk.checks import RUN_AGAIN
 from contacts.bulk.models import BulkJob, BulkSlice, JobStatus, Lane, SliceStatus
 from contacts.bulk.settle import settle
 from trackly.api import json
@@ -17,7 +20,8 @@ from trackly.api.errors import ApiError
 def retry(job_id: UUID) -> None:
     """Make what failed pending again; it waits for its account's turn, like what is new.
 
-    That is the failed slices, and of the others the contacts that failed as `provider_error`, alone. The job
+    That is the failed slices, and of the others the contacts that failed as `provider_error`, or because
+    nothing could be charged to the account any more (contacts.bulk.checks.RUN_AGAIN), alone. The job
     runs again; its progress does not fall: until they end, the contacts count as the errors they are. Raises
     409 `not_retryable` where nothing can be run again, 402 as acceptance would.
     """
@@ -32,7 +36,8 @@ def retry(job_id: UUID) -> None:
         payloads = [*failed.values_list("payload", flat=True), *(part.payload for part in unanswered)]
         if not payloads:
             raise _not_retryable(
-                "None of the job's contacts failed as internal_error or provider_error: nothing to retry."
+                "None of the job's contacts failed as internal_error, as provider_error or because the"
+                " account could not be billed: nothing to retry."
             )
         if any(look_over(unpack(payload)).asks_for_validation for payload in payloads):
             require_billable(job.account)
@@ -52,16 +57,17 @@ def _not_retryable(why: str) -> ApiError:
 
 
 def _take_out_unanswered(job: BulkJob) -> list[BulkSlice]:
-    """Take the contacts that failed as `provider_error` out of the slices that they ended with.
+    """Take the contacts that were not paid for (RUN_AGAIN) out of the slices that they ended with.
 
     Returns a slice for those of each, not yet saved. It bears their entries until it ends, so that the job's
     counters, results and errors stay what they are meanwhile, and also if it is cancelled.
     """
-    ended = job.slices.filter(status=SliceStatus.DONE, errors__contains=f'"{PROVIDER_ERROR}"')
+    mentioned = reduce(or_, (Q(errors__contains=f'"{code}"') for code in sorted(RUN_AGAIN)))
+    ended = job.slices.filter(mentioned, status=SliceStatus.DONE)
     changed, made = [], []
     for part in ended.select_for_update().order_by("pk"):
         entries = json.loads(part.errors.encode())
-        unanswered = {entry["index"] for entry in entries if entry["code"] == PROVIDER_ERROR}
+        unanswered = {entry["index"] for entry in entries if entry["code"] in RUN_AGAIN}
         if not unanswered:  # the words stand elsewhere in an entry
             continue
         items = [item for item in unpack(part.payload) if item[0] in unanswered]

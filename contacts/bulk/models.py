@@ -9,8 +9,8 @@ job    queued ──► processing ──► completed       slice   pending ─
           └───────────┴──────► cancelled
 ```
 
-A completed job is retried where contacts failed as `provider_error`: they leave the slice that is done for a
-new one (contacts.bulk.control).
+A completed job is retried where contacts were not paid for (contacts.bulk.checks.RUN_AGAIN): they leave the
+slice that is done for a new one (contacts.bulk.control).
 """
 
 import uuid

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from contacts.bulk import logs, waiting
-from contacts.bulk.checks import PROVIDER_ERROR
+from contacts.bulk.checks import RUN_AGAIN
 from contacts.bulk.models import BulkJob, BulkSlice, JobStatus, SliceStatus
 from contacts.bulk.process import Report, give_up
 from contacts.models import SendingList
@@ -102,7 +102,7 @@ def _cancel_pending(job_id: UUID) -> None:
 def _status_before(errors: str) -> SliceStatus:
     """How a slice with these errors had ended before it was retried: in one that failed nothing was asked."""
     codes = {entry["code"] for entry in json.loads(errors.encode())}
-    return SliceStatus.DONE if PROVIDER_ERROR in codes else SliceStatus.FAILED
+    return SliceStatus.DONE if codes & RUN_AGAIN else SliceStatus.FAILED
 
 
 def summarize(slices: Sequence[Report]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from contacts.bulk.tasks import send, send_next
 from trackly.accounts.authentication import account_of
 from trackly.api import json, request_log
 from trackly.api.body import read_body, read_object
-from trackly.api.codes import IN_ENTRIES
+from trackly.api.codes import OF_CONTACTS
 from trackly.api.prefer import wait_of
 from trackly.api.query import boolean, choice, moment, page_of
 from trackly.api.views import ApiView
@@ -89,7 +89,7 @@ class JobResultsView(ApiView):
     def get(self, request: Request, job_id: UUID) -> Response:
         asked = request._request
         page = page_of(asked)
-        outcome, code = choice(asked, "outcome", list(Outcome)), choice(asked, "code", IN_ENTRIES)
+        outcome, code = choice(asked, "outcome", list(Outcome)), choice(asked, "code", OF_CONTACTS)
         job = _job(request, job_id)
         found = outcomes(job, outcome=outcome, code=code)
         # Encoded here and not by the renderer: a number may be text that is no UTF-8, as it was sent.

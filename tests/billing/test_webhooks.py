@@ -2,17 +2,20 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 
+from billing import gate, invoices, payments, webhooks
 from billing.models import BillingConfig, Invoice, PaymentMethod, StripeEvent
-from tests.billing.test_invoices import OCTOBER
-from tests.support import new_account
-from trackly.sandbox.server import WEBHOOK_SECRET
+from tests.billing.test_invoices import OCTOBER, at_stripe, close, delete, in_month, owe
+from tests.support import eventually, new_account
+from trackly import sql
+from trackly.sandbox.server import WEBHOOK_SECRET, Stub
 from trackly.sandbox.stripe import event, signature
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +120,43 @@ def test_a_type_of_no_interest_is_answered_and_changes_nothing(client: Client, i
     assert state(invoice) == ("pending", "active")
 
 
+def test_a_body_that_no_event_has_is_not_read(client: Client, invoice: Invoice) -> None:
+    about = {**PAID[1], "padding": "x" * (webhooks.MAX_BYTES - 400)}
+    assert send(client, PAID[0], {**about, "id": "in_2"}) == "ignored"
+    refused = post(client, event(PAID[0], {**about, "more": "x" * 400}))
+    assert (refused.status_code, refused.json()["code"]) == (413, "payload_too_large")
+    assert state(invoice)[0] == "pending"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "evt_\0"},
+        {"id": "evt_" + "1" * 61},
+        {"id": ""},
+        {"created": 10**30},
+        {"created": -1},
+        {"data": {"object": {**PAID[1], "id": "in_\0"}}},
+        {"data": {"object": {**PAID[1], "id": ""}}},
+        {"data": {"object": {"status": "paid"}}},
+        {"data": {"object": {**PAID[1], "next_payment_attempt": 10**15}}},
+        {"data": {"object": {**PAID[1], "metadata": {"reference": 7}}}},
+    ],
+)
+def test_a_signed_event_that_can_not_be_stored_is_refused(
+    client: Client, invoice: Invoice, change: dict[str, Any]
+) -> None:
+    body = json.dumps({**json.loads(event(*PAID)), **change}).encode()
+    refused = post(client, body)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_json")
+    assert (state(invoice)[0], StripeEvent.objects.count()) == ("pending", 0)
+
+
+def test_a_signed_body_that_is_nested_without_end_is_refused(client: Client) -> None:
+    refused = post(client, b'{"data":' + b"[" * 400_000)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_json")
+
+
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"id":1}', b"not json"])
 def test_a_signed_body_that_is_no_event_is_refused(client: Client, body: bytes) -> None:
     refused = post(client, body)
@@ -143,7 +183,8 @@ def test_an_amount_that_is_not_ours_is_not_taken_for_paid(client: Client, invoic
 
 
 def test_nobody_else_posts_or_gets_here(client: Client, settings: Any) -> None:
-    assert client.get("/webhooks/stripe").status_code == 405
+    refused = client.get("/webhooks/stripe")
+    assert (refused.status_code, refused["Allow"]) == (405, "POST")
     settings.STRIPE_WEBHOOK_SECRET = ""
     assert post(client, event(*PAID)).status_code == 404
 
@@ -219,6 +260,27 @@ def test_a_card_that_went_before_we_heard_of_it_is_not_usable(client: Client, co
     assert PaymentMethod.objects.get().detached_at is not None
 
 
+def test_what_comes_late_does_not_undo_what_came_after_it(
+    client: Client, config: BillingConfig, invoice: Invoice
+) -> None:
+    now = int(time.time())
+
+    def told(kind: str, about: dict[str, Any], seconds_ago: int) -> None:
+        body = {**json.loads(event(kind, about)), "created": now - seconds_ago}
+        assert post(client, json.dumps(body).encode()).json()["outcome"] == "applied"
+
+    told("payment_method.updated", {**CARD, "card": {"brand": "visa", "last4": "1881"}}, 10)
+    told("payment_method.attached", CARD, 20)
+    assert PaymentMethod.objects.get().last_four == "1881"
+    told(FAILED[0], {**FAILED[1], "next_payment_attempt": 1_900_000_000}, 10)
+    told(FAILED[0], {**FAILED[1], "next_payment_attempt": 1_800_000_000}, 20)
+    invoice.refresh_from_db()
+    assert invoice.next_attempt_at is not None
+    assert invoice.next_attempt_at.timestamp() == 1_900_000_000
+    told(PAID[0], PAID[1], 30)
+    assert state(invoice) == ("paid", "active")
+
+
 def test_a_card_of_an_unknown_customer_is_nobodys(client: Client, config: BillingConfig) -> None:
     assert send(client, "payment_method.attached", {**CARD, "customer": "cus_2"}) == "ignored"
     assert not PaymentMethod.objects.exists()
@@ -230,6 +292,87 @@ def test_a_customer_deleted_at_stripe_has_no_cards_left(client: Client, config: 
     config.refresh_from_db()
     assert config.stripe_customer_id is None
     assert PaymentMethod.objects.get().detached_at is not None
+
+
+DELETED = ("customer.deleted", {"id": "cus_1"})
+
+
+@pytest.mark.parametrize("order", list(permutations([FAILED, VOIDED, DELETED, LOST])))
+def test_the_end_of_an_invoice_that_was_replaced_is_not_the_end_of_ours(
+    client: Client, config: BillingConfig, invoice: Invoice, order: Any
+) -> None:
+    """Its customer was deleted, so another is about to be made, and the old one is withdrawn by us."""
+    Invoice.objects.update(status="failed", stripe_id=None, replaced_id="in_1")
+    for kind, about in (*order, *order):
+        send(client, kind, {**about, "metadata": {"reference": str(invoice.reference)}})
+    assert state(invoice)[0] == "failed"
+    assert (invoice.stripe_id, invoice.replaced_id) == (None, "in_1")
+    Invoice.objects.update(stripe_id="in_2")
+    for kind, about in order:
+        send(client, kind, {**about, "metadata": {"reference": str(invoice.reference)}})
+    assert (state(invoice)[0], invoice.stripe_id) == ("failed", "in_2")
+    send(client, PAID[0], {**PAID[1], "id": "in_2"})
+    assert state(invoice) == ("paid", "active")
+
+
+def test_one_that_was_paid_before_it_could_be_withdrawn_is_paid(client: Client, invoice: Invoice) -> None:
+    Invoice.objects.update(status="failed", stripe_id=None, replaced_id="in_1")
+    send(client, *PAID)
+    assert (state(invoice), invoice.stripe_id) == (("paid", "active"), "in_1")
+
+
+def test_after_its_customer_was_deleted_an_account_can_pay_with_a_new_card(
+    client: Client, config: BillingConfig, stub: Stub
+) -> None:
+    account = config.account
+    BillingConfig.objects.update(stripe_customer_id=None)
+    owe(account, 1_000_000, in_month(OCTOBER))
+    close(OCTOBER)
+    PaymentMethod.objects.create(billing=config, brand="visa", last_four="1", stripe_id="pm_declined")
+    stub.stripe.declined = {"pm_declined"}
+    invoices.collect_open()
+    assert gate.refusal(account) == "payment_failed"
+    config.refresh_from_db()
+    first = str(config.stripe_customer_id)
+    delete(stub, "customers", first)
+    for _ in range(2):
+        send(client, "customer.deleted", {"id": first})
+    assert gate.refusal(account) == "no_payment_method"
+    config.refresh_from_db()
+    second = payments.customer_of(config)
+    send(client, "customer.deleted", {"id": first})  # late, and of no meaning for the second
+    send(client, "payment_method.attached", {**CARD, "id": "pm_late", "customer": first})
+    send(client, "payment_method.attached", {**CARD, "id": "pm_new", "customer": second})
+    assert list(PaymentMethod.objects.filter(detached_at=None).values_list("stripe_id", flat=True)) == [
+        "pm_new"
+    ]
+    invoices.collect_open()
+    assert gate.refusal(account) is None
+    assert Invoice.objects.get().status == "paid"
+    assert [status for _, status in at_stripe(stub)] == ["void", "paid"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_card_that_comes_while_its_customer_is_deleted_is_not_usable(
+    client: Client, config: BillingConfig
+) -> None:
+    outcomes: list[str] = []
+
+    def attach() -> None:
+        try:
+            outcomes.append(send(Client(), "payment_method.attached", CARD))
+        finally:
+            connection.close()
+
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert payments.forget_customer("cus_1")
+            attaching = pool.submit(attach)
+            eventually(lambda: attaching.done() or sql.rows(waits, {})[0]["count"])
+        attaching.result()
+    assert outcomes == ["ignored"]
+    assert not PaymentMethod.objects.filter(detached_at=None).exists()
 
 
 def test_an_event_that_could_not_take_effect_is_taken_when_it_comes_again(

@@ -21,6 +21,10 @@ In a batch (`POST /contacts/bulk`) a contact that fails is an entry of the summa
 `index` and `phone_number`, and no HTTP error; sent alone (`POST /contacts`) it is answered with the status
 below.
 """
+LATER = (
+    "**In `errors`:** the contact asks for paid validation, and nothing could be charged to the account any"
+    " more when the batch was processed. Nothing was charged; retry the job once the account may be billed."
+)
 ELSEWHERE = {
     "method_not_allowed": ["every path, with another method"],
     "invalid_request": ["what is refused before the API looks at it"],
@@ -39,19 +43,20 @@ def page() -> str:
 
 def _section(code: str) -> str:
     from tests.contract.described import error_examples, operations  # noqa: PLC0415
-    from trackly.api.codes import EVERYWHERE, IN_ENTRIES, ErrorCode  # noqa: PLC0415
+    from trackly.api.codes import EVERYWHERE, NOT_CHARGED, OF_CONTACTS, ErrorCode  # noqa: PLC0415
 
     about, named = ErrorCode(code), operations()
     where = [f"`{named[name].method} {named[name].path}`" for name, of in error_examples() if of == about]
     if about in EVERYWHERE:
         where = ["every operation"]
-    if about in IN_ENTRIES:
+    if about in OF_CONTACTS:
         where.append("an entry of a batch's `errors`")
     where += ELSEWHERE.get(about, [])
     example = json.dumps(about.body(), indent=2)
+    later = f"{LATER}\n\n" if about in NOT_CHARGED else ""
     return (
         f"## `{about}`\n\nHTTP {about.status}. {about.meaning}\n\n**Where:** {', '.join(where)}.\n\n"
-        f"```json\n{example}\n```\n\n**What to do:** {about.remedy}\n"
+        f"{later}```json\n{example}\n```\n\n**What to do:** {about.remedy}\n"
     )
 
 

@@ -93,3 +93,14 @@ def test_what_stripe_says_counts_with_the_next_request(stack: RunningStack) -> N
 def test_the_webhook_of_nobody_is_refused_in_json(stack: RunningStack) -> None:
     refused = httpx.post(f"{stack.base}/webhooks/stripe", content=b"{}", trust_env=False)
     assert (refused.status_code, json.loads(refused.content)["code"]) == (400, "invalid_signature")
+
+
+@pytest.mark.parametrize("size", [1_000_001, 3_000_000, 6_000_000])
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_a_webhook_that_is_too_large_is_refused_in_json(
+    stack: RunningStack, size: int, is_declared: bool
+) -> None:
+    body = b" " * size
+    url, pieces = f"{stack.base}/webhooks/stripe", (body[at : at + 65_536] for at in range(0, size, 65_536))
+    refused = httpx.post(url, content=body if is_declared else pieces, trust_env=False, timeout=60)
+    assert (refused.status_code, json.loads(refused.content)["code"]) == (413, "payload_too_large")

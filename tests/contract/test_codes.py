@@ -10,15 +10,15 @@ import pytest
 from billing import gate
 from tests.contract.described import error_examples
 from tests.contract.errors_page import PAGE, page
-from trackly.api.codes import BILLING, IN_ENTRIES, ErrorCode
+from trackly.api.codes import BILLING, IN_ENTRIES, NOT_CHARGED, OF_CONTACTS, ErrorCode
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs" / "contract.md").read_text()
 # Where a code is not written out at the place that raises it: all that it can be there.
 COMPUTED: dict[str, set[str]] = {
     "billing/gate.py": set(BILLING),
-    "contacts/bulk/checks.py": {ErrorCode.PROVIDER_ERROR},
-    "contacts/bulk/single.py": {*IN_ENTRIES, ErrorCode.CANCELLED},
+    "contacts/bulk/checks.py": {ErrorCode.PROVIDER_ERROR, *NOT_CHARGED},
+    "contacts/bulk/single.py": {*OF_CONTACTS, ErrorCode.CANCELLED},
     "contacts/views.py": {
         "missing_phone_number",
         "missing_list_number",

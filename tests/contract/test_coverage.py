@@ -22,6 +22,7 @@ RETRY = "bulk/test_retry.py::"
 PAYLOAD = "contacts/test_payload.py::"
 PROCESS = "bulk/test_process.py::"
 BACKLOG = "bulk/test_backlog.py::"
+MEANWHILE = "bulk/test_meanwhile.py::"
 FAILURES = "api/test_failures.py::"
 SANDBOX = PROCESS + "test_the_sandboxs_numbers_behave_as_its_table_says"
 SEEDS = BULK + "test_the_seeds_batch_is_answered_as_documented"
@@ -79,6 +80,24 @@ TABLE: list[tuple[str, ...]] = [
         "If any contact has `use_validation: true`",
         BULK + "test_who_may_not_be_billed",
         "billing/test_gate.py::test_the_first",
+    ),
+    ("The same is asked again right before a number", MEANWHILE + "test_a_change_between_two_slices"),
+    (
+        "If nothing may be charged to the account any more",
+        MEANWHILE + "test_what_may_not_be_charged_any_more_fails_and_a_retry_runs_it_again",
+        MEANWHILE + "test_a_retry_is_refused_as_long_as",
+        MEANWHILE + "test_a_single_contact_is_answered_as_the_gate_would",
+    ),
+    (
+        "Everything else that was accepted takes effect",
+        MEANWHILE + "test_what_may_not_be_charged_any_more_fails",
+        MEANWHILE + "test_what_was_accepted_before_the_account_was_suspended",
+        MEANWHILE + "test_what_was_accepted_with_a_key",
+    ),
+    (
+        "Lists are looked for when a contact is processed",
+        MEANWHILE + "test_a_list_that_was_deleted_meanwhile",
+        MEANWHILE + "test_a_list_that_was_deleted_while_the_look_up_waited",
     ),
     ("`phone_number` | string, required", BROKEN_RULE),
     ("`list_number` | string, required", BROKEN_RULE),

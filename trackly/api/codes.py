@@ -165,7 +165,10 @@ class ErrorCode(StrEnum):
         409,
         "The job has not ended, was cancelled, or has no contact that failed as one that can run again.",
         "Nothing needs to be run again, or it is still running: see the job's `status`.",
-        "None of the job's contacts failed as internal_error or provider_error: nothing to retry.",
+        (
+            "None of the job's contacts failed as internal_error, as provider_error or because the account"
+            " could not be billed: nothing to retry."
+        ),
     )
     NOT_CANCELLABLE = (
         "not_cancellable",
@@ -356,3 +359,7 @@ BILLING = (
     ErrorCode.SUSPENDED,
 )
 """Why an account may not be billed, the first that applies (billing.gate)."""
+NOT_CHARGED = (ErrorCode.ACCOUNT_SUSPENDED, *BILLING)
+"""What a contact with `use_validation` fails with if nothing may be charged any more when it is processed."""
+OF_CONTACTS = (*IN_ENTRIES, *NOT_CHARGED)
+"""All that an entry of a batch's `errors` may bear."""

@@ -113,6 +113,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, {"error": "unknown path"})
 
+    def do_DELETE(self) -> None:
+        if self.path.startswith("/v1/"):
+            self._stripe(_first(urlsplit(self.path).query))
+        else:
+            self._answer(404, {"error": "unknown path"})
+
     def do_PUT(self) -> None:
         try:
             self.server.faults = Faults(**json.loads(self._body()))

@@ -87,12 +87,17 @@ class Stripe:
             )
             handlers: dict[str, Callable[[Form, list[str]], dict[str, Any]]] = {
                 "post_customers": self._customer if len(parts) == 1 else self._update_customer,
+                "delete_customers": self._delete_customer,
                 "post_checkout": self._session,
                 "get_invoices": self._invoices,
                 "post_invoices": self._invoice,
                 "post_invoiceitems": self._item,
                 "post_invoices_finalize": self._finalize,
                 "post_invoices_pay": self._pay,
+                "post_invoices_void": self._void,
+                "delete_invoices": self._delete_invoice,
+                "get_credit_notes": self._credit_notes,
+                "post_credit_notes": self._credit_note,
             }
             if method == "GET" and len(parts) == 2:  # noqa: PLR2004 - /v1/<kind>/<id>
                 return 200, self._find(parts[1])
@@ -119,21 +124,34 @@ class Stripe:
     def _customer(self, form: Form, _: list[str]) -> dict[str, Any]:
         return self._new("cus", object="customer", name=form.get("name"), metadata=_members(form, "metadata"))
 
+    def _present(self, customer: str) -> dict[str, Any]:
+        """A customer that was not deleted."""
+        if (found := self._find(customer)).get("deleted"):
+            raise StripeError(
+                400, "invalid_request_error", f"No such customer: '{customer}'", "resource_missing"
+            )
+        return found
+
+    def _delete_customer(self, _: Form, parts: list[str]) -> dict[str, Any]:
+        self._present(parts[1])
+        self.objects[parts[1]] = {"id": parts[1], "object": "customer", "deleted": True}
+        return self.objects[parts[1]]
+
     def _update_customer(self, form: Form, parts: list[str]) -> dict[str, Any]:
-        made = self._find(parts[1])
+        made = self._present(parts[1])
         made["card"] = form.get("invoice_settings[default_payment_method]", made.get("card"))
         return made
 
     def _session(self, form: Form, _: list[str]) -> dict[str, Any]:
         if form.get("mode") != "setup":
             raise StripeError(400, "invalid_request_error", "The sandbox only knows setup sessions.")
-        self._find(form["customer"])
+        self._present(form["customer"])
         made = self._new("cs", object="checkout.session", mode="setup", customer=form["customer"])
         made |= {"success_url": form["success_url"], "status": "open", "url": f"/checkout/{made['id']}"}
         return made
 
     def _invoice(self, form: Form, _: list[str]) -> dict[str, Any]:
-        self._find(form["customer"])
+        self._present(form["customer"])
         return self._new(
             "in",
             object="invoice",
@@ -174,10 +192,13 @@ class Stripe:
 
     def _pay(self, form: Form, parts: list[str]) -> dict[str, Any]:
         invoice = self._find(parts[1])
-        _expect(invoice, "open")
+        _expect(invoice, "open", "uncollectible")
+        customer = self._present(invoice["customer"])
+        card = form.get("payment_method") or customer.get("card")
+        if card and self.objects.get(card, invoice)["customer"] != invoice["customer"]:
+            raise StripeError(400, "invalid_request_error", "The payment method is another customer's.")
         invoice["attempted"] = True
         invoice["attempt_count"] += 1
-        card = form.get("payment_method") or self._find(invoice["customer"]).get("card")
         if card is None:
             raise StripeError(400, "invalid_request_error", "There is no payment method to charge.")
         if self.declines or card in self.declined:
@@ -186,6 +207,44 @@ class Stripe:
         invoice |= {"status": "paid", "next_payment_attempt": None}
         self.paid[invoice["id"]] += 1
         return invoice
+
+    def _void(self, _: Form, parts: list[str]) -> dict[str, Any]:
+        invoice = self._find(parts[1])
+        _expect(invoice, "open", "uncollectible")
+        invoice |= {"status": "void", "next_payment_attempt": None}
+        return invoice
+
+    def _delete_invoice(self, _: Form, parts: list[str]) -> dict[str, Any]:
+        _expect(self._find(parts[1]), "draft")
+        del self.objects[parts[1]]
+        return {"id": parts[1], "object": "invoice", "deleted": True}
+
+    def _notes_of(self, invoice: str) -> list[dict[str, Any]]:
+        return [
+            made
+            for made in self.objects.values()
+            if made.get("object") == "credit_note" and made["invoice"] == invoice
+        ]
+
+    def _credit_notes(self, form: Form, _: list[str]) -> dict[str, Any]:
+        found = self._notes_of(form["invoice"])[::-1]
+        return {"object": "list", "data": found, "has_more": False, "url": "/v1/credit_notes"}
+
+    def _credit_note(self, form: Form, _: list[str]) -> dict[str, Any]:
+        invoice, amount = self._find(form["invoice"]), int(form["amount"])
+        _expect(invoice, "paid")
+        if amount > invoice["total"] - sum(note["amount"] for note in self._notes_of(invoice["id"])):
+            raise StripeError(400, "invalid_request_error", "That is more than is left of the invoice.")
+        if int(form.get("refund_amount", 0)) != amount:
+            raise StripeError(400, "invalid_request_error", "Of a paid invoice all must go somewhere.")
+        return self._new(
+            "cn",
+            object="credit_note",
+            invoice=invoice["id"],
+            amount=amount,
+            status="issued",
+            metadata=_members(form, "metadata"),
+        )
 
     def complete(self, session_id: str) -> tuple[str, bytes]:
         """Fill in a setup session with a test card: where its webhook goes, and the event's body."""
@@ -200,8 +259,8 @@ class Stripe:
         return f"{origin}/webhooks/stripe", event("payment_method.attached", method)
 
 
-def _expect(invoice: dict[str, Any], status: str) -> None:
-    if invoice["status"] != status:
+def _expect(invoice: dict[str, Any], *statuses: str) -> None:
+    if invoice["status"] not in statuses:
         raise StripeError(400, "invalid_request_error", _ALREADY.format(invoice["status"]))
 
 
