@@ -107,6 +107,8 @@ TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 # Jobs of one account that are among the workers at a time; its others wait for their turn, so that another
 # account's job waits for few of them. No less than the workers' processes that one account may keep busy.
 TRACKLY_JOBS_IN_FLIGHT = env.int("TRACKLY_JOBS_IN_FLIGHT", default=4)
+# Bytes of a page or an export that a web process holds in memory at a time (trackly.api.spool).
+TRACKLY_PAGE_MEMORY = env.int("TRACKLY_PAGE_MEMORY", default=262_144)
 # Contacts that may wait for a worker; beyond it requests are answered 503. 0: no limit.
 TRACKLY_MAX_BACKLOG = env.int("TRACKLY_MAX_BACKLOG", default=5_000_000)
 
@@ -235,6 +237,7 @@ for _name in (
     "TRACKLY_LOOKUPS_IN_FLIGHT",
     "TRACKLY_BREAKER_THRESHOLD",
     "TRACKLY_ADVANCE_SIZE",
+    "TRACKLY_PAGE_MEMORY",
 ):
     if globals()[_name] < 1:
         raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 1.")
@@ -433,6 +436,8 @@ CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# KiB: a process of a worker that ever took more is replaced after its task. 0: never.
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = env.int("CELERY_WORKER_MAX_MEMORY_PER_CHILD", default=524_288)
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_DB_REUSE_MAX = sys.maxsize  # trackly.celery hands connections back to the pool, and leaves it open
 _TRANSPORTS: dict[str, dict[str, Any]] = {
