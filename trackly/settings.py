@@ -73,16 +73,24 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+# How many proxies in a row append to X-Forwarded-For: so the client's address is known by which logins are
+# counted. Too many here: a client can choose its address; too few: all clients have a proxy's.
+TRACKLY_TRUSTED_PROXIES = env.int("TRACKLY_TRUSTED_PROXIES", default=1 if TRACKLY_BEHIND_PROXY else 0)
+# Passwords of one address that are checked in a minute (trackly.accounts.logins). 0: no limit.
+TRACKLY_LOGIN_RATE = env.int("TRACKLY_LOGIN_RATE", default=30)
+for _name in ("TRACKLY_TRUSTED_PROXIES", "TRACKLY_LOGIN_RATE"):
+    if globals()[_name] < 0:
+        raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 0.")
 # Five wrong passwords for one name from one address: nobody logs in so for a quarter of an hour.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_IPWARE_PROXY_COUNT = 1 if TRACKLY_BEHIND_PROXY else 0
+AXES_CLIENT_IP_CALLABLE = "trackly.accounts.logins.client_address"
 AXES_VERBOSE = False
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "trackly.accounts.logins.Backend",
 ]
 # For /metrics: `Authorization: Bearer …`. Without it there are none.
 TRACKLY_METRICS_TOKEN = env.str("TRACKLY_METRICS_TOKEN", default="")
@@ -278,6 +286,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "trackly.accounts.logins.Refusal",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "trackly.urls"
@@ -472,6 +481,7 @@ CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 # No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped without a word.
 # What piles up while no worker runs finds that the work was done a moment ago (`every`, trackly.leases).
+CELERY_BEAT_SCHEDULER = "trackly.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 5.0, "kwargs": {"every": 4}},
     "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "kwargs": {"every": 8}},
