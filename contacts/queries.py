@@ -1,10 +1,12 @@
 """What the API reads of contacts and lists, always for an account: nobody else's is found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.conf import settings
+
 from contacts import tally
-from contacts.models import ListContact, ListStatus, SendingList
+from contacts.models import ListStatus, SendingList
 from trackly import sql
 from trackly.accounts.models import Account
 from trackly.api import json
@@ -22,6 +24,36 @@ LATERAL (
 ) AS member
 ORDER BY member.signup_date DESC, member.id DESC LIMIT %(size)s OFFSET %(offset)s
 """
+# Custom fields leave as the text that the database makes of them, and no more rows come at a time than have
+# so many bytes of it: a membership's may be 16 KB, and of any size from before there was a bound.
+_ENTRIES = """
+WITH entry AS MATERIALIZED (
+    SELECT wanted.position, contact.phone_number, list.phone_number AS list_number,
+           member.unsubscribed_at IS NULL AS active, member.signup_date, member.signup_method,
+           member.custom_fields::text AS custom_fields, contact.carrier, contact.line_type,
+           contact.time_zone AS timezone, contact.can_receive AS is_valid
+    FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (id, position)
+    JOIN contacts_listcontact AS member ON member.id = wanted.id
+    JOIN contacts_contact AS contact ON contact.id = member.contact_id
+    JOIN contacts_sendinglist AS list ON list.id = member.sending_list_id
+), counted AS (
+    SELECT *,
+           sum(octet_length(custom_fields)) OVER (ORDER BY position) - octet_length(custom_fields) AS before
+    FROM entry
+)
+SELECT * FROM counted WHERE before < %(budget)s ORDER BY position
+"""
+_AT_ONCE = 200
+"""Rows of one statement at most."""
+
+_MEMBERSHIPS = """
+SELECT member.id
+FROM contacts_contact AS contact
+JOIN contacts_listcontact AS member ON member.contact_id = contact.id
+JOIN contacts_sendinglist AS list ON list.id = member.sending_list_id
+WHERE contact.phone_number = %(number)s AND list.account_id = %(account)s AND list.status <> 'deleted'
+ORDER BY member.signup_date DESC, member.id DESC
+"""
 _ACTIVE = {None: "", True: "AND unsubscribed_at IS NULL", False: "AND unsubscribed_at IS NOT NULL"}
 
 
@@ -30,10 +62,8 @@ def visible_lists(account: Account) -> "list[SendingList]":
     return list(account.sending_lists.exclude(status=ListStatus.DELETED).order_by("pk"))
 
 
-def members(
-    lists: Sequence[SendingList], *, active: bool | None, page: Page
-) -> tuple[list[dict[str, Any]], int]:
-    """A page of the lists' members, newest signup first, and how many there are on all pages.
+def members(lists: Sequence[SendingList], *, active: bool | None, page: Page) -> tuple[list[int], int]:
+    """A page of the lists' members, newest signup first: their ids, and how many there are on all pages.
 
     `active`: only those who are subscribed, or only those who are not; None: both.
     """
@@ -48,30 +78,36 @@ def members(
         "offset": page.offset,
         "reach": page.offset + page.per_page,
     }
-    ids = [row["id"] for row in sql.rows(_PAGE.format(active=_ACTIVE[active]), where)]
-    found = ListContact.objects.select_related("contact", "sending_list").in_bulk(ids)
-    return [describe(found[member_id]) for member_id in ids if member_id in found], total
+    return [row["id"] for row in sql.rows(_PAGE.format(active=_ACTIVE[active]), where)], total
+
+
+def memberships(account: Account, phone_number: str) -> list[int]:
+    """The ids of the contact's memberships on this account's lists, newest signup first."""
+    return [row["id"] for row in sql.rows(_MEMBERSHIPS, {"account": account.pk, "number": phone_number})]
 
 
 def _count(tallied: tally.Tally, *, active: bool | None) -> int:
     return {None: tallied.members, True: tallied.active, False: tallied.members - tallied.active}[active]
 
 
-def describe(member: ListContact) -> dict[str, Any]:
-    """An entry of `GET /contacts` (contract, "The rest")."""
-    contact = member.contact
-    return {
-        "phone_number": contact.phone_number,
-        "list_number": member.sending_list.phone_number,
-        "active": member.unsubscribed_at is None,
-        "signup_date": json.moment(member.signup_date),
-        "signup_method": member.signup_method,
-        "custom_fields": member.custom_fields,
-        "carrier": contact.carrier,
-        "line_type": contact.line_type,
-        "timezone": contact.time_zone,
-        "is_valid": contact.can_receive,
-    }
+def entries(ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """An entry of `GET /contacts` (contract, "The rest") for each membership that is still there, in order.
+
+    They are fetched when they are needed, some TRACKLY_PAGE_MEMORY bytes of custom fields at a time.
+    """
+    begun = 0
+    while some := ids[begun : begun + _AT_ONCE]:
+        found = sql.rows(_ENTRIES, {"ids": sql.array(some), "budget": settings.TRACKLY_PAGE_MEMORY})
+        if not found:  # all of them are gone
+            begun += len(some)
+            continue
+        last = found[-1]["position"]
+        for row in found:
+            del row["position"], row["before"]
+            row["signup_date"] = json.moment(row["signup_date"])
+            row["custom_fields"] = json.Raw(row["custom_fields"].encode())
+            yield row
+        begun += last
 
 
 def describe_list(made: SendingList, tallied: tally.Tally) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Contacts and lists: a view checks and answers."""
 
+from itertools import chain
 from typing import Any
 
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
@@ -11,12 +12,13 @@ from contacts import lists, phone, queries, schema, tally
 from contacts.bulk import single
 from contacts.export import members_csv
 from contacts.memberships import unsubscribe
-from contacts.models import ListContact, ListStatus, SendingList
+from contacts.models import ListStatus, SendingList
 from trackly.accounts.authentication import account_of
 from trackly.api import json
 from trackly.api.body import read_body, read_object
 from trackly.api.errors import ApiError, invalid_parameter
 from trackly.api.query import boolean, choice, page_of
+from trackly.api.spool import spooled, with_array
 from trackly.api.views import ApiView
 
 
@@ -24,7 +26,7 @@ class ContactsView(ApiView):
     """`GET`, `POST` and `DELETE /contacts` (contract, "The rest")."""
 
     @schema.contacts
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         page, active = page_of(request._request), boolean(request._request, "active")
         wanted = queries.visible_lists(account_of(request))
         if (number := request.GET.get("list_number")) is not None:
@@ -33,8 +35,9 @@ class ContactsView(ApiView):
             wanted = [made for made in wanted if made.phone_number == number]
             if not wanted:
                 raise ApiError(404, "list_not_found", "No sending list with this list_number exists.")
-        found, total = queries.members(wanted, active=active, page=page)
-        return Response({"contacts": found, "pagination": page.describe(total)})
+        ids, total = queries.members(wanted, active=active, page=page)
+        entries = map(json.encode, queries.entries(ids))
+        return spooled(with_array({}, "contacts", entries, {"pagination": page.describe(total)}))
 
     @schema.single
     def post(self, request: Request) -> Response:
@@ -72,25 +75,25 @@ class ContactView(ApiView):
     """`GET /contacts/<phone_number>`: the contact and its memberships on this account's lists."""
 
     @schema.contact
-    def get(self, request: Request, phone_number: str) -> Response:
+    def get(self, request: Request, phone_number: str) -> HttpResponseBase:
         account = account_of(request)
-        members = list(
-            ListContact.objects.filter(contact__phone_number=phone_number, sending_list__account=account)
-            .exclude(sending_list__status=ListStatus.DELETED)
-            .select_related("contact", "sending_list")
-            .order_by("-signup_date", "-id")
-        )
-        if not members:
+        entries = queries.entries(queries.memberships(account, phone_number))
+        first = next(entries, None)
+        if first is None:
             raise Http404
-        entries = [queries.describe(member) for member in members]
-        of_contact = ("phone_number", "carrier", "line_type", "timezone", "is_valid")
-        body = {name: entries[0][name] for name in of_contact}
-        body["memberships"] = [
-            {name: value for name, value in entry.items() if name not in of_contact} for entry in entries
-        ]
+        contact = {name: first[name] for name in _OF_CONTACT}
+        memberships = map(_membership, chain([first], entries))
         finding = ledger.known(account.pk, [phone_number]).get(phone_number)
-        body["validation"] = finding.as_json(micro_dollars=0) if finding else None
-        return Response(body)
+        validation = finding.as_json(micro_dollars=0) if finding else None
+        return spooled(with_array(contact, "memberships", memberships, {"validation": validation}))
+
+
+_OF_CONTACT = ("phone_number", "carrier", "line_type", "timezone", "is_valid")
+
+
+def _membership(entry: dict[str, Any]) -> bytes:
+    """What an entry of `GET /contacts` says of the membership, not of the contact."""
+    return json.encode({name: value for name, value in entry.items() if name not in _OF_CONTACT})
 
 
 class ListsView(ApiView):

@@ -74,16 +74,24 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+# How many proxies in a row append to X-Forwarded-For: so the client's address is known by which logins are
+# counted. Too many here: a client can choose its address; too few: all clients have a proxy's.
+TRACKLY_TRUSTED_PROXIES = env.int("TRACKLY_TRUSTED_PROXIES", default=1 if TRACKLY_BEHIND_PROXY else 0)
+# Passwords of one address that are checked in a minute (trackly.accounts.logins). 0: no limit.
+TRACKLY_LOGIN_RATE = env.int("TRACKLY_LOGIN_RATE", default=30)
+for _name in ("TRACKLY_TRUSTED_PROXIES", "TRACKLY_LOGIN_RATE"):
+    if globals()[_name] < 0:
+        raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 0.")
 # Five wrong passwords for one name from one address: nobody logs in so for a quarter of an hour.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_IPWARE_PROXY_COUNT = 1 if TRACKLY_BEHIND_PROXY else 0
+AXES_CLIENT_IP_CALLABLE = "trackly.accounts.logins.client_address"
 AXES_VERBOSE = False
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "trackly.accounts.logins.Backend",
 ]
 # For /metrics: `Authorization: Bearer …`. Without it there are none.
 TRACKLY_METRICS_TOKEN = env.str("TRACKLY_METRICS_TOKEN", default="")
@@ -108,6 +116,8 @@ TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 # Jobs of one account that are among the workers at a time; its others wait for their turn, so that another
 # account's job waits for few of them. No less than the workers' processes that one account may keep busy.
 TRACKLY_JOBS_IN_FLIGHT = env.int("TRACKLY_JOBS_IN_FLIGHT", default=4)
+# Bytes of a page or an export that a web process holds in memory at a time (trackly.api.spool).
+TRACKLY_PAGE_MEMORY = env.int("TRACKLY_PAGE_MEMORY", default=262_144)
 # Contacts that may wait for a worker, of all accounts and of one; beyond it requests are answered 503. 0: any
 # number.
 TRACKLY_MAX_BACKLOG = env.int("TRACKLY_MAX_BACKLOG", default=5_000_000)
@@ -245,6 +255,7 @@ for _name in (
     "TRACKLY_LOOKUPS_IN_FLIGHT",
     "TRACKLY_BREAKER_THRESHOLD",
     "TRACKLY_ADVANCE_SIZE",
+    "TRACKLY_PAGE_MEMORY",
 ):
     if globals()[_name] < 1:
         raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 1.")
@@ -286,6 +297,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "trackly.accounts.logins.Refusal",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "trackly.urls"
@@ -444,6 +456,8 @@ CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# KiB: a process of a worker that ever took more is replaced after its task. 0: never.
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = env.int("CELERY_WORKER_MAX_MEMORY_PER_CHILD", default=524_288)
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_DB_REUSE_MAX = sys.maxsize  # trackly.celery hands connections back to the pool, and leaves it open
 _TRANSPORTS: dict[str, dict[str, Any]] = {
@@ -478,6 +492,7 @@ CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 # No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped without a word.
 # What piles up while no worker runs finds that the work was done a moment ago (`every`, trackly.leases).
+CELERY_BEAT_SCHEDULER = "trackly.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 5.0, "kwargs": {"every": 4}},
     "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "kwargs": {"every": 8}},

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models.functions import Now
 
 from billing.gate import require_billable
 from contacts import payload
@@ -65,10 +66,11 @@ WITH job AS (
         summary, idempotency_key, request_digest, request_id
     )
     VALUES (
-        %(id)s, %(account)s, %(kind)s, 'queued', %(total)s, 0, 0, 0, %(now)s,
-        CASE WHEN ({turns.IN_FLIGHT}) < %(limit)s THEN %(now)s END, '', %(key)s, %(digest)s, %(request)s
+        %(id)s, %(account)s, %(kind)s, 'queued', %(total)s, 0, 0, 0, clock_timestamp(),
+        CASE WHEN ({turns.IN_FLIGHT}) < %(limit)s THEN clock_timestamp() END,
+        '', %(key)s, %(digest)s, %(request)s
     )
-    RETURNING id, sent_at
+    RETURNING id, created_at, sent_at
 )
 INSERT INTO bulk_bulkslice (
     job_id, lane, status, size, payload, attempts, claimed_by, sent_at, success_count, error_count,
@@ -77,7 +79,7 @@ INSERT INTO bulk_bulkslice (
 SELECT job.id, 'ingest', 'pending', part.size, part.payload, 0, '', job.sent_at, 0, 0,
     0, 0, 0, '[]', '[]', '{{}}'
 FROM job, unnest(%(sizes)s::int[], %(payloads)b::bytea[]) AS part (size, payload)
-RETURNING id, sent_at
+RETURNING id, sent_at, (SELECT created_at FROM job)
 """  # noqa: S608 - put together from constants
 
 _head = msgspec.json.Decoder(_Head).decode
@@ -164,7 +166,9 @@ def cut(groups: Sequence[Sequence[Item]], size: int) -> list[list[Item]]:
 def new_slice(job: BulkJob, items: list[Item], lane: Lane, *, counted_as_errors: bool = False) -> BulkSlice:
     """A slice that is not saved yet. `counted_as_errors`: the job's counters hold its contacts already."""
     errors = len(items) if counted_as_errors else 0
-    return BulkSlice(job=job, lane=lane, size=len(items), error_count=errors, payload=pack(items))
+    return BulkSlice(
+        job=job, lane=lane, size=len(items), error_count=errors, payload=pack(items), sent_at=Now()
+    )
 
 
 def accept(
@@ -239,7 +243,6 @@ def _insert(job: BulkJob, batch: Batch) -> list[int]:
             "account": job.account_id,
             "kind": job.kind,
             "total": job.total,
-            "now": job.created_at,
             "key": job.idempotency_key,
             "digest": job.request_digest,
             "request": job.request_id,
@@ -248,5 +251,5 @@ def _insert(job: BulkJob, batch: Batch) -> list[int]:
             "payloads": [pack(sorted(items)) for items in slices],
         },
     )
-    job.sent_at = made[0]["sent_at"]
+    job.created_at, job.sent_at = made[0]["created_at"], made[0]["sent_at"]
     return [row["id"] for row in made]

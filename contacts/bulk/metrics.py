@@ -1,12 +1,14 @@
-"""`GET /metrics`, for Prometheus: what waits, for how long, and what had to be mended.
+"""`GET /metrics`, for Prometheus: what waits, for how long, what had to be mended, and which processes live.
 
 Counted in the database when it is asked for, so it is true of all processes and machines together.
 """
 
 import hmac
+import math
 from collections.abc import Iterator
 from typing import Any
 
+import redis
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -15,8 +17,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from contacts.bulk.models import IncidentKind, Lane
-from trackly import sql
+from trackly import sql, workers
 from trackly.celery import app
+from trackly.leases import hold as leases
 
 logger = structlog.get_logger(__name__)
 
@@ -59,7 +62,42 @@ class _Work(Collector):
         for status in ("queued", "sending", "unconfirmed"):
             messages.add_metric([status], counted.get(status, 0))
         yield messages
+        yield _periodic()
+        yield from _processes()
         yield _queues()
+
+
+def _periodic() -> GaugeMetricFamily:
+    """By the database's clock: that of a worker which is wrong does not matter."""
+    family = GaugeMetricFamily(
+        "trackly_periodic_work_age_seconds",
+        "Since its last run came to its end (the sweep's: every 5 s); +Inf: never.",
+        labels=["work"],
+    )
+    for work, age in {"sweep": math.inf, **leases.ages()}.items():
+        family.add_metric([work], age)
+    return family
+
+
+def _processes() -> Iterator[GaugeMetricFamily]:
+    """By Redis' clock. No figures where Redis is away: nothing is known of them then."""
+    alive = GaugeMetricFamily(
+        "trackly_workers_alive",
+        f"Workers that take from the queue and were heard of in the last {workers.ALIVE_SECONDS:g} s.",
+        labels=["queue"],
+    )
+    beat = GaugeMetricFamily(
+        "trackly_beat_age_seconds", "Since beat last looked at its schedule; +Inf: not within an hour."
+    )
+    try:
+        for queue, count in workers.alive_by_queue(app.amqp.queues).items():
+            alive.add_metric([queue], count)
+        age = workers.beat_age()
+        beat.add_metric([], math.inf if age is None else age)
+    except redis.RedisError as exc:
+        logger.warning("workers_not_counted", exc_info=exc)
+    yield alive
+    yield beat
 
 
 def _queues() -> GaugeMetricFamily:

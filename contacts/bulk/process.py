@@ -13,7 +13,6 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
 from billing import ledger
 from contacts.bulk import checks, incidents, logs
@@ -43,7 +42,8 @@ WHERE slice.id = %(id)s AND slice.status = 'pending' AND job.id = slice.job_id
         AND (slice.claimed_at IS NULL OR slice.claimed_at < now() - make_interval(secs => %(lease)s)
             OR (slice.claimed_by = %(by)s AND %(by)s <> ''))
     ))
-RETURNING slice.job_id, slice.lane, slice.payload, slice.attempts, slice.error_count AS counted_errors,
+RETURNING slice.job_id, slice.claimed_at AS started, slice.lane, slice.payload, slice.attempts,
+          slice.error_count AS counted_errors,
           job.created_at AS accepted_at, job.account_id, job.request_id, account.rejects_voip
 """
 
@@ -132,7 +132,7 @@ def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
         return None
     row = taken[0]
     payload = row.pop("payload")
-    return Claim(id=slice_id, items=unpack(payload), started=timezone.now(), **row)
+    return Claim(id=slice_id, items=unpack(payload), **row)
 
 
 def _later(job_id: UUID) -> None:

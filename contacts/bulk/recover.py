@@ -7,9 +7,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce, Least
-from django.utils import timezone
 
 from contacts.bulk.models import ENDED, BulkJob, BulkSlice, Lane, SliceStatus
+from trackly import sql
 
 _AT_ONCE = 1_000
 _LONGEST_PATIENCE = timedelta(minutes=10)
@@ -21,9 +21,9 @@ def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
     "Long" is TRACKLY_SWEEP_AFTER (TRACKLY_SLICE_LEASE where a worker has begun), and as long again as the
     slice has waited already (ten minutes at most), so that a slice behind a long queue is sent a few times,
     not every minute. One whose account's turn has not come was not sent yet (contacts.bulk.turns).
-    Call it in a transaction; send after its commit.
+    All by the database's clock. Call it in a transaction; send after its commit.
     """
-    now = timezone.now()
+    now = sql.now()
     patience = timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
     lease = timedelta(seconds=settings.TRACKLY_SLICE_LEASE)
     first = Coalesce(F("job__sent_at"), F("job__created_at"))
@@ -49,7 +49,7 @@ def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
 def orphans() -> list[UUID]:
     """Jobs whose slices have all ended without the job, or that were cancelled and have not ended."""
     pending = BulkSlice.objects.filter(job=OuterRef("pk"), status=SliceStatus.PENDING)
-    before = timezone.now() - timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
+    before = sql.now() - timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
     over = ~Exists(pending) | Q(cancel_requested_at__lt=before)
     unsettled = BulkJob.objects.filter(~Q(status__in=ENDED), over, created_at__lt=before)
     return list(unsettled.values_list("pk", flat=True)[:_AT_ONCE])

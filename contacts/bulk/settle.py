@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from contacts.bulk import logs, waiting
 from contacts.bulk.checks import RUN_AGAIN
@@ -31,8 +30,8 @@ FROM bulk_bulkslice WHERE job_id = %(id)s
 """
 
 _END = """
-UPDATE bulk_bulkjob SET status = %(status)s, summary = %(summary)s, completed_at = %(now)s
-WHERE id = %(id)s
+UPDATE bulk_bulkjob SET status = %(status)s, summary = %(summary)s, completed_at = clock_timestamp()
+WHERE id = %(id)s RETURNING completed_at
 """
 
 _COUNTS = ("success_count", "error_count", "contacts_created", "list_contacts_created", "journeys_enrolled")
@@ -64,11 +63,12 @@ def settle_within(job_id: UUID) -> int | None:
         summary["cancelled_count"], status = left, JobStatus.CANCELLED
     elif SliceStatus.FAILED in statuses:
         status = JobStatus.FAILED
-    now = timezone.now()
-    sql.rows(_END, {"id": job_id, "status": status, "summary": json.dumps(summary), "now": now})
+    [ended] = sql.rows(_END, {"id": job_id, "status": status, "summary": json.dumps(summary)})
     transaction.on_commit(partial(waiting.announce, job_id))
     transaction.on_commit(
-        partial(logs.job_ended, job, summary, status=status, slice_count=len(slices), now=now)
+        partial(
+            logs.job_ended, job, summary, status=status, slice_count=len(slices), now=ended["completed_at"]
+        )
     )
     return int(job["account_id"])
 
@@ -85,7 +85,7 @@ def _cancel_pending(job_id: UUID) -> None:
     """
     pending = BulkSlice.objects.filter(job_id=job_id, status=SliceStatus.PENDING)
     locked = list(pending.select_for_update(skip_locked=True).values_list("pk", "error_count", "errors"))
-    now = timezone.now()
+    now = sql.now()
     ended_before: dict[SliceStatus, list[int]] = {SliceStatus.DONE: [], SliceStatus.FAILED: []}
     for slice_id, counted_errors, errors in locked:
         if counted_errors:  # of a retry: its contacts count as errors already, and stay that

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +21,7 @@ from trackly.api.body import read_body, read_object
 from trackly.api.codes import OF_CONTACTS
 from trackly.api.prefer import wait_of
 from trackly.api.query import boolean, choice, moment, page_of
+from trackly.api.spool import spooled, with_array
 from trackly.api.views import ApiView
 
 
@@ -86,18 +87,15 @@ class JobResultsView(ApiView):
     """`GET /jobs/<id>/results`: what became of each contact, by index."""
 
     @schema.job_results
-    def get(self, request: Request, job_id: UUID) -> Response:
+    def get(self, request: Request, job_id: UUID) -> HttpResponseBase:
         asked = request._request
         page = page_of(asked)
         outcome, code = choice(asked, "outcome", list(Outcome)), choice(asked, "code", OF_CONTACTS)
         job = _job(request, job_id)
         found = outcomes(job, outcome=outcome, code=code)
-        # Encoded here and not by the renderer: a number may be text that is no UTF-8, as it was sent.
-        body = {
-            "results": with_numbers(job, found[page.slice]),
-            "pagination": page.describe(len(found)),
-        }
-        return Response(json.ascii_only(body))
+        # Not by msgspec: a number may be text that is no UTF-8, as it was sent.
+        rows = (json.dumps(row).encode() for row in with_numbers(job, found[page.slice]))
+        return spooled(with_array({}, "results", rows, {"pagination": page.describe(len(found))}))
 
 
 class JobErrorsView(ApiView):
@@ -106,8 +104,8 @@ class JobErrorsView(ApiView):
     @schema.job_errors
     def get(self, request: Request, job_id: UUID) -> HttpResponseBase:
         job = _job(request, job_id)
-        return StreamingHttpResponse(
-            errors_csv(job),
+        return spooled(
+            (line.encode() for line in errors_csv(job)),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="errors-{job.pk}.csv"'},
         )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from contacts import rows
 from contacts.carriers import live
@@ -21,7 +20,7 @@ def unanswered() -> QuerySet[Lookup]:
     """Questions about contacts that nobody answered; those first that have waited longest."""
     is_contact = Exists(Contact.objects.filter(phone_number=OuterRef("phone_number")))
     asked = Lookup.objects.filter(is_contact, kind=Kind.CARRIER, retry_at__isnull=False)
-    return asked.filter(Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())).order_by("retry_at")
+    return asked.filter(Q(claimed_until=None) | Q(claimed_until__lt=sql.now())).order_by("retry_at")
 
 
 def look_up_again() -> int:
@@ -29,7 +28,7 @@ def look_up_again() -> int:
 
     One number is asked about first: if nobody answers for it, the others are left for later.
     """
-    due = unanswered().filter(retry_at__lt=timezone.now())
+    due = unanswered().filter(retry_at__lt=sql.now())
     numbers = list(due.values_list("phone_number", flat=True)[: _how_many()])
     facts = live.question().answers(numbers[:1])
     if facts:  # somebody is there

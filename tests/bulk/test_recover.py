@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -56,6 +57,28 @@ def test_a_slice_that_a_worker_is_at_is_left_to_him() -> None:
     assert not recover.take_stalled()
     BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=61))
     assert recover.take_stalled()
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+@pytest.mark.parametrize(("age", "again"), [(50, False), (61, True)])
+def test_a_wrong_clock_neither_hastens_nor_delays_the_sweep(
+    monkeypatch: pytest.MonkeyPatch, minutes: int, age: float, again: bool
+) -> None:
+    """Neither of the machine that sweeps nor of the one that accepted."""
+    wrong = timezone.now() + timedelta(minutes=minutes)
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: wrong)
+        account, _ = new_account()
+        job, [slice_id] = accept(account, read_batch({"contacts": b"[1]"}))
+    passed = timedelta(seconds=age)
+    for model, row in ((BulkJob, job.pk), (BulkSlice, slice_id)):
+        model._base_manager.filter(pk=row).update(sent_at=F("sent_at") - passed)
+    BulkJob.objects.filter(pk=job.pk).update(created_at=F("created_at") - passed)
+    monkeypatch.setattr(timezone, "now", lambda: wrong)
+    assert recover.take_stalled() == ({(job.pk, Lane.INGEST): [slice_id]} if again else {})
+    assert recover.orphans() == []
+    BulkSlice.objects.update(status="done", finished_at=F("sent_at"))
+    assert recover.orphans() == ([job.pk] if again else [])
 
 
 def test_what_was_taken_is_not_taken_again_at_once() -> None:

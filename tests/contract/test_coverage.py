@@ -444,6 +444,14 @@ TABLE: list[tuple[str, ...]] = [
         "contacts/test_export.py::test_no_connection_is_held_while_the_client_reads",
     ),
     (
+        "A page has all of its entries, whatever",
+        "contacts/test_pages.py::test_a_page_is_whole_and_in_order_whatever_its_rows_hold",
+        "contacts/test_pages.py::test_a_page_of_the_largest_rows_takes_little_memory",
+        "contacts/test_pages.py::test_a_contact_on_many_lists_takes_little_memory",
+        "contacts/test_pages.py::test_results_of_the_largest_contacts_are_not_held_by_the_answer",
+        "contacts/test_pages.py::test_an_ordinary_page_is_in_memory_and_a_failing_one_is_an_error",
+    ),
+    (
         "Keys have scopes: `contacts:write`, `con",
         "contract/test_keys.py::test_a_key_does_what_its_scopes_allow",
         "accounts/test_scopes.py::test_every_endpoint_declares_the_scope_of_every_method",

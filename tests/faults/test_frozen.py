@@ -16,7 +16,7 @@ from tests.support import contact, eventually, new_number
 
 @pytest.fixture(scope="module")
 def stack(launch: Launch) -> Iterator[RunningStack]:
-    with launch("frozen", WORKERS="2") as running:
+    with launch("frozen", WORKERS="2", TRACKLY_METRICS_TOKEN="token") as running:
         yield running
 
 
@@ -86,14 +86,33 @@ def test_frozen_workers_and_a_dead_beat_are_seen(stack: RunningStack) -> None:
     eventually(lambda: ready()[1]["beat"])
     everybody = [process for name in ("worker", "journeys", "live") for process in _workers(stack, name)]
     with _stopped(*everybody):
-        # Which of the two is missed first is a matter of who was last heard of.
-        eventually(
-            lambda: (
-                ready()
-                == (503, {**dict.fromkeys(("database", "broker"), True), "worker": False, "beat": False})
-            )
-        )
+        # Which of the two is seen first depends on when each was last heard of.
+        dead = {"database": True, "broker": True, "worker": False, "beat": False}
+        eventually(ready, lambda found: found == (503, dead))
     eventually(lambda: ready() == (200, dict.fromkeys(("database", "broker", "worker", "beat"), True)))
+
+
+def test_metrics_tell_a_dead_beat_from_frozen_workers(stack: RunningStack) -> None:
+    def found(name: str) -> float:
+        answer = httpx.get(f"{stack.base}/metrics", headers={"Authorization": "Bearer token"}, timeout=60)
+        [value] = [line.split()[-1] for line in answer.text.splitlines() if line.startswith(f"{name} ")]
+        return float(value)
+
+    beat, sweep = "trackly_beat_age_seconds", 'trackly_periodic_work_age_seconds{work="sweep"}'
+    queues = [
+        f'trackly_workers_alive{{queue="{queue}"}}' for queue in ("settle", "ingest", "journeys", "live")
+    ]
+    for name in queues:
+        eventually(lambda: found(name), lambda alive: alive == 1)  # noqa: B023 - called here
+    with _stopped(*_workers(stack, "worker")):
+        eventually(lambda: found(sweep), lambda age: age > 20)
+        eventually(lambda: [found(name) for name in queues], lambda alive: alive == [0, 0, 1, 1])
+        assert found(beat) < found(sweep)
+    eventually(lambda: found(sweep), lambda age: age < 20)
+    with _stopped(psutil.Process(stack.stack.supervisor._named("beat").process.pid)):
+        eventually(lambda: found(beat), lambda age: age > 20)
+        assert [found(name) for name in queues] == [1] * 4
+    eventually(lambda: found(beat), lambda age: age < 20)
 
 
 def test_readiness_leaves_nothing_in_redis(stack: RunningStack) -> None:

@@ -43,7 +43,7 @@ class AccountThrottle(BaseThrottle):
         if account.requests_per_minute is None:
             return True
         try:
-            used, reset_seconds = _count(account.pk)
+            used, reset_seconds = count_in_window(str(account.pk))
         except redis.RedisError as exc:
             logger.warning("rate_limit_unknown", exc_info=exc)
             return True
@@ -60,10 +60,13 @@ class AccountThrottle(BaseThrottle):
         return True
 
 
-def _count(account_id: int) -> tuple[int, int]:
-    """Count a request; how many there were in this minute, and how many seconds of it are left."""
+def count_in_window(name: str) -> tuple[int, int]:
+    """Count a request of this name; how many there were in this minute, and how many seconds of it are left.
+
+    Raises redis.RedisError.
+    """
     now = int(time.time())
-    key = f"trackly:rate:{account_id}:{now // WINDOW_SECONDS}"
+    key = f"trackly:rate:{name}:{now // WINDOW_SECONDS}"
     with client().pipeline() as pipe:
         pipe.incr(key)
         pipe.expire(key, WINDOW_SECONDS * 2)

@@ -82,11 +82,6 @@ def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def ascii_only(value: Any) -> msgspec.Raw:
-    """Encoded by `dumps`, for what may hold text as a client sent it and msgspec would refuse to encode."""
-    return Raw(dumps(value).encode())
-
-
 def moment(at: datetime | None) -> str | None:
     """RFC 3339 in UTC."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

@@ -34,6 +34,9 @@ UPDATE leases_lease SET held_until = clock_timestamp(), ended_at = clock_timesta
 WHERE name = %(name)s AND holder = %(holder)s
 """
 _AGE = "SELECT extract(epoch FROM now() - ended_at)::float AS age FROM leases_lease WHERE name = %(name)s"
+_AGES = """
+SELECT name, extract(epoch FROM now() - ended_at)::float AS age FROM leases_lease WHERE ended_at IS NOT NULL
+"""
 
 
 @contextmanager
@@ -67,6 +70,11 @@ def _renew(about: dict[str, object], ended: threading.Event) -> None:
             logger.warning("lease_not_renewed", lease=about["name"], exc_info=exc)
         finally:
             connection.close()  # this thread's own
+
+
+def ages() -> dict[str, float]:
+    """Seconds since a run of each kind of work last came to its end, by the database's clock."""
+    return {row["name"]: row["age"] for row in sql.rows(_AGES, {})}
 
 
 def age(name: str) -> float | None:

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
-from django.utils import timezone
 
 from trackly import sql
 from trackly.lookups.models import ERROR_LENGTH, EVERYBODY, Kind, Lookup
@@ -91,7 +90,7 @@ def forget(kind: Kind, ttl: timedelta) -> None:
 
 def forget_unanswered(kind: Kind, ttl: timedelta) -> None:
     """Delete questions of a kind that nobody has answered or asked again for so long."""
-    rows = Lookup.objects.filter(kind=kind, answered_at=None, retry_at__lt=timezone.now() - ttl)
+    rows = Lookup.objects.filter(kind=kind, answered_at=None, retry_at__lt=sql.now() - ttl)
     rows.filter(claimed_until=None).delete()
 
 
