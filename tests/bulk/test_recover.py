@@ -71,9 +71,10 @@ def test_a_wrong_clock_neither_hastens_nor_delays_the_sweep(
         account, _ = new_account()
         job, [slice_id] = accept(account, read_batch({"contacts": b"[1]"}))
     passed = timedelta(seconds=age)
-    for model, row in ((BulkJob, job.pk), (BulkSlice, slice_id)):
-        model._base_manager.filter(pk=row).update(sent_at=F("sent_at") - passed)
-    BulkJob.objects.filter(pk=job.pk).update(created_at=F("created_at") - passed)
+    BulkSlice.objects.filter(pk=slice_id).update(sent_at=F("sent_at") - passed)
+    BulkJob.objects.filter(pk=job.pk).update(
+        sent_at=F("sent_at") - passed, created_at=F("created_at") - passed
+    )
     monkeypatch.setattr(timezone, "now", lambda: wrong)
     assert recover.take_stalled() == ({(job.pk, Lane.INGEST): [slice_id]} if again else {})
     assert recover.orphans() == []

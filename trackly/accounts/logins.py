@@ -106,7 +106,7 @@ _line = Line()
 class Backend(ModelBackend):
     """Django's own, with bounds. django-axes' comes first: a name that is locked out costs no check."""
 
-    def authenticate(  # type: ignore[override] # Django's stubs have it return their own user
+    def authenticate(
         self,
         request: HttpRequest | None,
         username: str | None = None,
@@ -117,7 +117,7 @@ class Backend(ModelBackend):
         address = client_address(request) if request is not None else None
         _require_rate(address)
         with _line.turn(address):
-            found: User | None = super().authenticate(request, username, password, **more)  # type: ignore[assignment]
+            found: User | None = super().authenticate(request, username, password, **more)
             return found
 
 

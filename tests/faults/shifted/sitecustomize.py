@@ -7,10 +7,11 @@ uses, with EINVAL; `poll` it lets be.
 import math
 import select
 import time
+from typing import SupportsIndex
 
 
-def _sleep(seconds: float) -> None:
-    select.poll().poll(math.ceil(seconds * 1000))
+def _sleep(seconds: "float | SupportsIndex", /) -> None:
+    select.poll().poll(math.ceil(float(seconds) * 1000))
 
 
 time.sleep = _sleep
