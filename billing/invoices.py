@@ -23,7 +23,7 @@ from billing.models import (
     LedgerEntry,
 )
 from billing.payments import PaymentsError, Remote, Unreachable
-from trackly import sql
+from core import sql
 
 logger = structlog.get_logger(__name__)
 

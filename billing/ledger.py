@@ -9,12 +9,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from accounts.models import Account
 from billing import months
 from billing.models import CachedUse, Disposition, EntryKind, LedgerEntry
 from billing.validation import Finding
-from trackly import sql
-from trackly.accounts.models import Account
-from trackly.api import json
+from core import codec, sql
 
 MICRO_DOLLARS = 3_000
 """What a validation costs (contract: $0.003)."""
@@ -64,7 +63,7 @@ def record(account_id: int, findings: Mapping[str, Finding]) -> set[str]:
     if not findings:
         return set()
     values = [{"phone_number": number, **asdict(finding)} for number, finding in findings.items()]
-    parameters = {"account": account_id, "rows": json.encode(values).decode(), "price": MICRO_DOLLARS}
+    parameters = {"account": account_id, "rows": codec.encode(values).decode(), "price": MICRO_DOLLARS}
     return {row["phone_number"] for row in sql.rows(_RECORD, parameters)}
 
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from trackly.accounts.models import Account
+from accounts.models import Account
 
 
 class BillingStatus(models.TextChoices):

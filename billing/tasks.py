@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from billing import invoices
-from trackly.leases.hold import hold
+from core.leases.hold import hold
 
 
 @shared_task(ignore_result=True)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing import months
-from trackly import sql
+from core import sql
 
 _OF_MONTHS = """
 SELECT month, sum(validations)::bigint AS validations, sum(cached)::bigint AS cached,

@@ -8,11 +8,11 @@ from typing import Any
 from django.conf import settings
 
 from billing.models import Disposition
-from trackly.lookups.line import WITHOUT_TEXT, Line, LineKind
-from trackly.lookups.models import Kind
-from trackly.lookups.once import Question
-from trackly.lookups.sources import first_answer, realphonevalidation
-from trackly.outbound import Caller
+from core.outbound import Caller
+from lookups.line import WITHOUT_TEXT, Line, LineKind
+from lookups.models import Kind
+from lookups.single_flight import Question
+from lookups.sources import first_answer, realphonevalidation
 
 KEPT = timedelta(days=1)
 """For how long an answer waits to be paid for: a slice that was killed before it committed runs again."""

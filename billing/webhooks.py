@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from billing import invoices, payments
 from billing.models import BillingConfig, Invoice, PaymentMethod, StripeEvent
 from billing.payments import Remote
-from trackly import sql
+from core import sql
 
 logger = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from unfold.decorators import action, display
 
 from contacts import lists, tally
 from contacts.models import Contact, ListContact, ListStatus, ListTally, SendingList
-from trackly.api.admin import ReadOnlyAdmin, TableAdmin, confirmed, worded
-from trackly.lookups.models import EVERYBODY, Kind, Lookup
+from core.admin import ReadOnlyAdmin, TableAdmin, confirmed, worded
+from lookups.models import EVERYBODY, Kind, Lookup
 
 
 @admin.register(SendingList)

@@ -7,12 +7,12 @@ from django.db import IntegrityError, transaction
 from django.http import Http404
 from psycopg import errors
 
+from accounts.models import Account
 from contacts import phone
 from contacts.models import MAX_NAME_CHARACTERS, ListStatus, SendingList
 from contacts.payload import storable
-from trackly.accounts.models import Account
-from trackly.api import json
-from trackly.api.errors import ApiError
+from core import codec
+from core.http.errors import ApiError
 
 _NAMES = ("brand_name", "list_name")
 _LONGEST_ECHO = 100
@@ -75,7 +75,7 @@ def _read(members: dict[str, bytes], known: Collection[str]) -> dict[str, Any]:
             if name == "phone_number":
                 raise _invalid(shown, "can't be changed; create another list")
             raise _invalid(shown, f"is an unknown field; known here: {', '.join(sorted(known))}")
-    return {name: json.loads(value) for name, value in members.items()}
+    return {name: codec.loads(value) for name, value in members.items()}
 
 
 def _check(given: dict[str, Any], statuses: Collection[str]) -> None:

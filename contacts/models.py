@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from trackly.accounts.models import Account
+from accounts.models import Account
 
 MAX_NAME_CHARACTERS = 200
 """Of a list's two names."""
@@ -110,7 +110,7 @@ class SignupMethod(models.TextChoices):
 class ListContact(models.Model):
     """A contact's membership of a list: one row per contact and list.
 
-    Whoever writes memberships holds the lock on their Contact's row (contacts.bulk.write), so what was read
+    Whoever writes memberships holds the lock on their Contact's row (ingestion.pipeline.apply), so what was read
     under it stays true until the commit.
     """
 

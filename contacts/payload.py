@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from contacts import phone
-from trackly.api import json
+from core import codec
 
 T = TypeVar("T")
 
 MAX_CONTACT_BYTES = 4_000
 MAX_URL_CHARACTERS = 2_048
-_DEEPEST = json.MODEST_DEPTH + 1
+_DEEPEST = codec.MODEST_DEPTH + 1
 """Levels of nesting; the contact itself is one."""
 MAX_FIELD_NAMES = 200
 MAX_NUMBER_CHARACTERS = 40
@@ -61,7 +61,7 @@ class Contact(msgspec.Struct, gc=False):
 
 def is_too_deep(raw: bytes) -> bool:
     """Whether the contact holds a value that is nested too deeply to be taken on its way."""
-    return json.is_deeper(raw, _DEEPEST)
+    return codec.is_deeper(raw, _DEEPEST)
 
 
 def decode(raw: bytes) -> Any:
@@ -69,7 +69,7 @@ def decode(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, ValueError):
-        return json.loads(raw)  # a lone surrogate, a number that msgspec or Python can't hold
+        return codec.loads(raw)  # a lone surrogate, a number that msgspec or Python can't hold
 
 
 def parse(raw: bytes, value: Any) -> Contact:
@@ -98,7 +98,7 @@ def parse(raw: bytes, value: Any) -> Contact:
         use_journeys=_boolean(value, "use_journeys", default=False),
         skip_journey_if_exists=_boolean(value, "skip_journey_if_exists", default=True),
         use_validation=_boolean(value, "use_validation", default=False),
-        signup_date=_optional(value, "signup_date", json.read_moment),
+        signup_date=_optional(value, "signup_date", codec.read_moment),
         ip_address=_optional(value, "ip_address", _ip_address),
         url=_optional(value, "url", _url) or "",
         custom_fields=_optional(value, "custom_fields", _custom_fields) or {},
@@ -133,7 +133,7 @@ def parse_plain(raw: bytes) -> Contact | None:
     """
     if len(raw) > MAX_CONTACT_BYTES or b"\\" in raw or b"null" in raw:
         return None  # an escape may stand for what can't be stored
-    if json.is_deeper(raw, _DEEPEST):
+    if codec.is_deeper(raw, _DEEPEST):
         return None
     try:
         plain = _plain(raw)
@@ -150,7 +150,7 @@ def parse_plain(raw: bytes) -> Contact | None:
             plain.use_journeys,
             plain.skip_journey_if_exists,
             plain.use_validation,
-            None if plain.signup_date is None else json.read_moment(plain.signup_date),
+            None if plain.signup_date is None else codec.read_moment(plain.signup_date),
             None if plain.ip_address is None else _ip_address(plain.ip_address),
             "" if plain.url is None else _url(plain.url),
             {} if fields is msgspec.UNSET else fields,
@@ -228,7 +228,7 @@ def _custom_fields(given: Any) -> dict[str, Any]:
     for key, value in given.items():
         if not storable(key):
             raise ValueError("has a name with a character that can't be stored")
-        if isinstance(value, json.OutOfRange):
+        if isinstance(value, codec.OutOfRange):
             raise ValueError("has a number that is out of range")
         if isinstance(value, str):
             if not storable(value):

@@ -5,12 +5,11 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.models import Account
 from contacts import tally
 from contacts.models import ListStatus, SendingList
-from trackly import sql
-from trackly.accounts.models import Account
-from trackly.api import json
-from trackly.api.query import Page
+from core import codec, sql
+from core.http.query import Page
 
 # The page's ids come from the index of each list alone (list_contact_newest), merged by date; only then are
 # the page's own rows fetched. One statement for any number of lists: an account can make as many as it likes.
@@ -104,8 +103,8 @@ def entries(ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         last = found[-1]["position"]
         for row in found:
             del row["position"], row["before"]
-            row["signup_date"] = json.moment(row["signup_date"])
-            row["custom_fields"] = json.Raw(row["custom_fields"].encode())
+            row["signup_date"] = codec.moment(row["signup_date"])
+            row["custom_fields"] = codec.Raw(row["custom_fields"].encode())
             yield row
         begun += last
 
@@ -119,5 +118,5 @@ def describe_list(made: SendingList, tallied: tally.Tally) -> dict[str, Any]:
         "list_name": made.list_name,
         "status": made.status,
         "contact_count": tallied.members,
-        "created_at": json.moment(made.created_at),
+        "created_at": codec.moment(made.created_at),
     }

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from contacts.carriers.facts import Facts
+from contacts.facts import Facts
 from contacts.models import LineType
-from trackly import sql
-from trackly.api import json
+from core import codec, sql
 
 # A thousand numbers have a handful of facts between them: each is sent once, and a number says which it has.
 _INPUT = """
@@ -141,5 +140,5 @@ def _input(facts: Mapping[str, Facts]) -> dict[str, object]:
     return {
         "numbers": sql.array(facts),
         "which": sql.array(different[known] for known in facts.values()),
-        "facts": json.encode(described).decode(),
+        "facts": codec.encode(described).decode(),
     }

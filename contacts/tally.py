@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from contacts.models import ListTally
-from trackly import sql
+from core import sql
 
 _ADD_UP = """
 WITH gone AS (

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 
 from contacts.payload import storable
+from core.admin import ReadOnlyAdmin, TableAdmin
 from journeys import conditions
 from journeys.builder import drafts, flow, forms, names, trial
 from journeys.builder.drafts import TITLES, Fault
@@ -33,7 +34,6 @@ from journeys.models import (
     Visit,
 )
 from journeys.steps import kind_of
-from trackly.api.admin import ReadOnlyAdmin, TableAdmin
 
 _LONGEST_ID = 19
 _FIELDS = ("account", "name", "status", "trigger", "steps", "seen")

@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from core import codec, sql
 from journeys import conditions
 from journeys.conditions import Check, ListTest, Person
-from trackly import sql
-from trackly.api import json
 
 logger = structlog.get_logger(__name__)
 
@@ -28,7 +27,7 @@ WHERE list.id = ANY(%(lists)s) AND journey.status = 'active'
 GROUP BY journey.id ORDER BY journey.id
 """
 
-# `+ 0`: by contact, as in contacts.bulk.write.
+# `+ 0`: by contact, as in ingestion.pipeline.apply.
 _OTHER_LISTS = """
 SELECT contact_id, array_agg(sending_list_id) AS lists FROM contacts_listcontact
 WHERE contact_id = ANY(%(contacts)s::bigint[]) AND sending_list_id + 0 = ANY(%(lists)s::bigint[])
@@ -90,7 +89,7 @@ def greetings(list_ids: Iterable[int]) -> dict[int, list[Greeting]]:
         return found
     for row in sql.rows(_ACTIVE, {"lists": list(wanted)}):
         try:
-            trigger = conditions.read_trigger(json.loads(row["trigger"].encode()))
+            trigger = conditions.read_trigger(codec.loads(row["trigger"].encode()))
         except msgspec.ValidationError as exc:  # not by the builder; one journey must not stop a batch
             logger.error("trigger_unreadable", journey=row["id"], error=str(exc))  # noqa: TRY400
             continue
@@ -128,7 +127,7 @@ def enroll(newcomers: Sequence[Newcomer]) -> set[tuple[int, int]]:
     ]
     if not wanted:
         return set()
-    return set(sql.tuples(_ENROLL, {"rows": json.encode(wanted).decode()}))
+    return set(sql.tuples(_ENROLL, {"rows": codec.encode(wanted).decode()}))
 
 
 def would_enroll(newcomers: Sequence[Newcomer], active: Mapping[int, AbstractSet[int]]) -> int:

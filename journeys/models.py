@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import Account
 from contacts.models import ListContact
 from journeys.conditions import Group, read_trigger
 from journeys.steps import Plan, read_plan
-from trackly.accounts.models import Account
 
 
 class JourneyStatus(models.TextChoices):

@@ -9,12 +9,12 @@ import redis
 import structlog
 from celery import Task, shared_task
 
+from core import sql
+from core.leases.hold import hold
+from core.redis_client import client
 from journeys.engine import advance as advancing
 from journeys.engine import claim as claiming
 from journeys.messages import outbox
-from trackly import sql
-from trackly.leases.hold import hold
-from trackly.redis import client
 
 logger = structlog.get_logger(__name__)
 

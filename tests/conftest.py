@@ -26,12 +26,12 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
+from core.outbound.calling import forget
+from devstack.home import Home, free_port
+from devstack.sandbox.server import Stub
+from devstack.stack import Stack
+from devstack.supervisor import end_group
 from tests.support import LIST, Api
-from trackly.embedded.home import Home, free_port
-from trackly.embedded.stack import Stack
-from trackly.embedded.supervisor import end_group
-from trackly.outbound.calling import forget
-from trackly.sandbox.server import Stub
 
 # How quick a machine is, and what else it does, is not what tests are about.
 hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -78,7 +78,7 @@ def servers() -> Iterator[Stack]:
             stack.start_servers()
             settings.REDIS_URL = stack.environment["REDIS_URL"]
             settings.CELERY_BROKER_URL = settings.REDIS_URL
-            settings.CELERY_RESULT_BACKEND = f"trackly.results:ChordBackend+{settings.REDIS_URL}"
+            settings.CELERY_RESULT_BACKEND = f"core.celery.results:ChordBackend+{settings.REDIS_URL}"
             yield stack
         finally:
             stack.stop()

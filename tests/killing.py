@@ -21,9 +21,9 @@ django.setup()
 from django.conf import settings  # noqa: E402 - the apps come first
 
 from billing import invoices, payments  # noqa: E402
-from contacts.bulk import process, settle  # noqa: E402
-from contacts.bulk.models import BulkSlice  # noqa: E402
-from trackly.lookups import once  # noqa: E402
+from ingestion.jobs import finalize, process  # noqa: E402
+from ingestion.models import BulkSlice  # noqa: E402
+from lookups import single_flight  # noqa: E402
 
 
 def month_end(_: dict[str, Any]) -> None:
@@ -33,13 +33,17 @@ def month_end(_: dict[str, Any]) -> None:
 
 def work(asked: dict[str, Any]) -> None:
     """Everything that is pending of a job, as if every lease had passed."""
-    settings.TRACKLY_SLICE_LEASE, settings.TRACKLY_SLICE_ATTEMPTS, once.LEASE_SECONDS = -1, 1_000, 0.0
+    settings.TRACKLY_SLICE_LEASE, settings.TRACKLY_SLICE_ATTEMPTS, single_flight.LEASE_SECONDS = (
+        -1,
+        1_000,
+        0.0,
+    )
     while pending := list(
         BulkSlice.objects.filter(job=asked["job"], status="pending").values_list("pk", flat=True)
     ):
         for slice_id in pending:
-            process.process(slice_id, at_end=settle.settle_within)
-    settle.settle(asked["job"])
+            process.process(slice_id, at_end=finalize.settle_within)
+    finalize.settle(asked["job"])
 
 
 JOBS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {

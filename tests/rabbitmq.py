@@ -10,8 +10,8 @@ from typing import IO
 
 import amqp
 
-from trackly.embedded.home import free_port, write_private
-from trackly.embedded.supervisor import StartFailed, end, end_group
+from devstack.home import free_port, write_private
+from devstack.supervisor import StartFailed, end, end_group
 
 _START_SECONDS, _PAUSE_SECONDS = 120.0, 0.1
 # Debian's command is for root and its own user alone, and runs as the latter; this one is for all.

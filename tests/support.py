@@ -11,13 +11,13 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob
+from accounts.models import Account
 from contacts.models import SendingList
+from core import sql
+from ingestion.intake.accept import accept, read_batch
+from ingestion.models import BulkJob
 from journeys.models import Journey
 from tests.client import LIST, Api, eventually
-from trackly import sql
-from trackly.accounts.models import Account
 from trackly.api.examples import EXAMPLES, is_as_documented
 
 __all__ = [
@@ -72,7 +72,7 @@ def new_journey(
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """The statements that the block sends, by Django's cursors and by the hot path's own (trackly.sql)."""
+    """The statements that the block sends, by Django's cursors and by the hot path's own (core.sql)."""
     sent: list[str] = []
     original = sql._run
 

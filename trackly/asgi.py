@@ -1,6 +1,6 @@
 """What the web server serves: Django's WSGI application, in threads (trackly.web)."""
 
-from trackly.api.body import MAX_BODY_BYTES
+from core.http.body import MAX_BODY_BYTES
 from trackly.web.threaded import Threaded
 from trackly.wsgi import application as _wsgi
 

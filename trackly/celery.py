@@ -7,8 +7,9 @@ import structlog
 from celery import Celery, signals
 from django.db import close_old_connections
 
-from trackly import broker, preload, workers
-from trackly.memory import collect_less
+from core.celery import broker, heartbeats
+from core.memory import collect_less
+from trackly import preload
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackly.settings")
 broker.use()
@@ -16,7 +17,7 @@ broker.use()
 app = Celery("trackly")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.steps["consumer"].add(workers.Heartbeat)
+app.steps["consumer"].add(heartbeats.Heartbeat)
 
 
 @signals.worker_init.connect

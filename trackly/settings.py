@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from trackly.logs import mask_numbers
+from core.logs import mask_numbers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -77,7 +77,7 @@ CONTENT_SECURITY_POLICY = {
 # How many proxies in a row append to X-Forwarded-For: so the client's address is known by which logins are
 # counted. Too many here: a client can choose its address; too few: all clients have a proxy's.
 TRACKLY_TRUSTED_PROXIES = env.int("TRACKLY_TRUSTED_PROXIES", default=1 if TRACKLY_BEHIND_PROXY else 0)
-# Passwords of one address that are checked in a minute (trackly.accounts.logins). 0: no limit.
+# Passwords of one address that are checked in a minute (accounts.logins). 0: no limit.
 TRACKLY_LOGIN_RATE = env.int("TRACKLY_LOGIN_RATE", default=30)
 for _name in ("TRACKLY_TRUSTED_PROXIES", "TRACKLY_LOGIN_RATE"):
     if globals()[_name] < 0:
@@ -87,11 +87,11 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "trackly.accounts.logins.client_address"
+AXES_CLIENT_IP_CALLABLE = "accounts.logins.client_address"
 AXES_VERBOSE = False
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "trackly.accounts.logins.Backend",
+    "accounts.logins.Backend",
 ]
 # For /metrics: `Authorization: Bearer …`. Without it there are none.
 TRACKLY_METRICS_TOKEN = env.str("TRACKLY_METRICS_TOKEN", default="")
@@ -116,7 +116,7 @@ TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 # Jobs of one account that are among the workers at a time; its others wait for their turn, so that another
 # account's job waits for few of them. No less than the workers' processes that one account may keep busy.
 TRACKLY_JOBS_IN_FLIGHT = env.int("TRACKLY_JOBS_IN_FLIGHT", default=4)
-# Bytes of a page or an export that a web process holds in memory at a time (trackly.api.spool).
+# Bytes of a page or an export that a web process holds in memory at a time (core.http.spool).
 TRACKLY_PAGE_MEMORY = env.int("TRACKLY_PAGE_MEMORY", default=262_144)
 # Contacts that may wait for a worker, of all accounts and of one; beyond it requests are answered 503. 0: any
 # number.
@@ -126,7 +126,7 @@ TRACKLY_ACCOUNT_BACKLOG = env.int("TRACKLY_ACCOUNT_BACKLOG", default=1_000_000)
 # --- Providers (contract, "Carrier validation", "Paid validation") ------------------------------------
 
 # Who is asked, in this order, each if those before it gave no answer. `offline` is phonenumbers' metadata; it
-# always answers, so it can only come last (contacts/carriers, trackly/lookups/sources).
+# always answers, so it can only come last (contacts/carriers, lookups/sources).
 TRACKLY_CARRIER = [name.strip() for name in env.list("TRACKLY_CARRIER", default=["offline"])]
 TRACKLY_VALIDATION = [name.strip() for name in env.list("TRACKLY_VALIDATION", default=[])]
 TRACKLY_DO_NOT_CALL = env.str("TRACKLY_DO_NOT_CALL", default="")
@@ -275,19 +275,19 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "trackly.accounts.apps.LoginSecurityConfig",
+    "accounts.apps.LoginSecurityConfig",
     "csp",
-    "trackly.leases",
-    "trackly.accounts.apps.AccountsConfig",
-    "trackly.lookups",
+    "core.leases",
+    "accounts.apps.AccountsConfig",
+    "lookups",
     "contacts",
-    "contacts.bulk",
+    "ingestion",
     "journeys",
     "billing",
 ]
 MIDDLEWARE = [
-    "trackly.api.middleware.request_id",
-    "trackly.api.middleware.private",
+    "core.http.middleware.request_id",
+    "core.http.middleware.private",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -297,7 +297,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "trackly.accounts.logins.Refusal",
+    "accounts.logins.Refusal",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "trackly.urls"
@@ -375,17 +375,17 @@ if not WHITENOISE_USE_FINDERS:
     }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["trackly.accounts.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [
-        "trackly.accounts.authentication.AccountMayAct",
-        "trackly.accounts.authentication.KeyHasScope",
+        "accounts.authentication.AccountMayAct",
+        "accounts.authentication.KeyHasScope",
     ],
-    "DEFAULT_RENDERER_CLASSES": ["trackly.api.renderers.MsgspecRenderer"],
-    "DEFAULT_PARSER_CLASSES": [],  # bodies are read by trackly.api.body
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "trackly.api.renderers.AlwaysJson",
+    "DEFAULT_RENDERER_CLASSES": ["core.http.renderers.MsgspecRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],  # bodies are read by core.http.body
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.http.renderers.AlwaysJson",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS is a method like others: 405
-    "EXCEPTION_HANDLER": "trackly.api.errors.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "trackly.api.schema.WrittenOut",
+    "EXCEPTION_HANDLER": "core.http.errors.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "trackly.api.openapi.WrittenOut",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
 }
@@ -407,7 +407,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "Service", "description": "About the API itself."},
     ],
     "SCHEMA_PATH_PREFIX": "/api/v2",
-    "POSTPROCESSING_HOOKS": ["trackly.api.schema.complete"],
+    "POSTPROCESSING_HOOKS": ["trackly.api.openapi.complete"],
     "SORT_OPERATION_PARAMETERS": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -433,7 +433,7 @@ UNFOLD: dict[str, Any] = {
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
-CELERY_RESULT_BACKEND = f"trackly.results:ChordBackend+{REDIS_URL}"
+CELERY_RESULT_BACKEND = f"core.celery.results:ChordBackend+{REDIS_URL}"
 CELERY_TASK_DEFAULT_QUEUE = "ingest"
 CELERY_TASK_ROUTES = {
     "contacts.bulk.tasks.settle": {"queue": "settle"},
@@ -469,7 +469,7 @@ _TRANSPORTS: dict[str, dict[str, Any]] = {
         "socket_timeout": 5,
         "socket_keepalive": True,
     },
-    # A message is sent when RabbitMQ says that it has it; how long that may take: trackly.broker.
+    # A message is sent when RabbitMQ says that it has it; how long that may take: core.celery.broker.
     "amqp": {"confirm_publish": True},
 }
 _BROKERS = {"redis": "redis", "rediss": "redis", "amqp": "amqp", "amqps": "amqp"}
@@ -491,8 +491,8 @@ CELERY_RESULT_EXPIRES = 600
 CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 # No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped without a word.
-# What piles up while no worker runs finds that the work was done a moment ago (`every`, trackly.leases).
-CELERY_BEAT_SCHEDULER = "trackly.beat:Scheduler"
+# What piles up while no worker runs finds that the work was done a moment ago (`every`, core.leases).
+CELERY_BEAT_SCHEDULER = "core.celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "contacts.bulk.tasks.sweep", "schedule": 5.0, "kwargs": {"every": 4}},
     "look-up-again": {"task": "contacts.tasks.look_up_again", "schedule": 10.0, "kwargs": {"every": 8}},
@@ -546,7 +546,7 @@ LOGGING: dict[str, Any] = {
 }
 if _LOG_FORMAT == "console" and _LOG_LEVEL != "DEBUG":
     # A person reads along: a line for each request and each job, but not for each slice and message.
-    for _name in ("contacts.bulk.logs.slices", "journeys.messages.gateways.log"):
+    for _name in ("ingestion.logs.slices", "journeys.messages.gateways.log"):
         LOGGING["loggers"][_name] = {"level": "WARNING"}
 structlog.configure(
     processors=[*_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -6,12 +6,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
 from billing import webhooks
-from billing.views import registered
-from contacts.bulk import metrics
-from trackly.api import docs, errors, health
+from core.http import errors
+from trackly.api import docs
+from trackly.api.usage import registered
+from trackly.ops import health, metrics
 
 urlpatterns = [
-    path("api/v2/", include("contacts.urls")),
+    path("api/v2/", include("trackly.api.urls")),
     path("api/v2", docs.IndexView.as_view()),
     path("api/v2/openapi.json", docs.openapi, name="openapi"),
     path("api/v2/docs", docs.DocsView.as_view()),

@@ -1,7 +1,7 @@
 """Free carrier look-ups: what a number is, and whether it can take a text message.
 
 `offline` needs no network; `live` asks providers over HTTP, for slices that travel on a queue of their own
-(contacts.bulk); `again` asks once more about the numbers that nobody answered for.
+(ingestion); `again` asks once more about the numbers that nobody answered for.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Iterable
 from django.conf import settings
 
 from contacts.carriers import live, offline
-from contacts.carriers.facts import UNVERIFIED, Facts
+from contacts.facts import UNVERIFIED, Facts
 from contacts.models import LineType
 from contacts.phone import Number
-from trackly.lookups.line import NOT_IN_SERVICE
-from trackly.lookups.once import Known
-from trackly.sandbox.numbers import NUMBERS
+from devstack.sandbox.numbers import NUMBERS
+from lookups.line import NOT_IN_SERVICE
+from lookups.single_flight import Known
 
 __all__ = ["UNVERIFIED", "Facts", "known", "look_up", "offline_facts", "on_network", "reason_of"]
 

@@ -7,10 +7,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts import rows
 from contacts.carriers import live
-from contacts.carriers.facts import Facts
+from contacts.facts import Facts
 from contacts.models import Contact
-from trackly import sql
-from trackly.lookups.models import Kind, Lookup
+from core import sql
+from lookups.models import Kind, Lookup
 
 AT_ONCE = 500
 """Numbers of one run; beat starts a run every ten seconds."""

@@ -1,4 +1,4 @@
-"""Carrier facts from providers on the network; asked once per number, and kept (trackly.lookups)."""
+"""Carrier facts from providers on the network; asked once per number, and kept (lookups)."""
 
 from datetime import timedelta
 
@@ -6,11 +6,11 @@ from django.conf import settings
 
 from contacts import phone
 from contacts.carriers import offline
-from contacts.carriers.facts import Facts, facts_of
-from trackly.lookups.models import Kind
-from trackly.lookups.once import Question
-from trackly.lookups.sources import first_answer
-from trackly.outbound import Caller, OutboundError
+from contacts.facts import Facts, facts_of
+from core.outbound import Caller, OutboundError
+from lookups.models import Kind
+from lookups.single_flight import Question
+from lookups.sources import first_answer
 
 OFFLINE = "offline"
 

@@ -7,9 +7,9 @@ from phonenumbers.carrierdata import CARRIER_DATA
 from phonenumbers.tzdata import TIMEZONE_DATA
 
 from contacts.carriers import zones
-from contacts.carriers.facts import Facts, facts_of
+from contacts.facts import Facts, facts_of
 from contacts.phone import Number
-from trackly.lookups.line import Line, LineKind, words
+from lookups.line import Line, LineKind, words
 
 _KINDS = {
     PhoneNumberType.MOBILE: LineKind.MOBILE,

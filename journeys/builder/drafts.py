@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.models import Account
+from core import codec
 from journeys import conditions, steps
 from journeys.builder import shape
 from journeys.conditions import Group, HappenedTest, Problem
 from journeys.steps import MOST_STEPS, Plan, Step
-from trackly.accounts.models import Account
-from trackly.api import json
 
 MOST_BYTES = 1_000_000
 """Of a draft as JSON. A hundred messages of the longest text take a quarter of it."""
@@ -29,10 +29,10 @@ def parse(text: str | bytes) -> Any:
     raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     if len(raw) > MOST_BYTES:
         raise ValueError(f"Shorten the journey: it takes {len(raw):,} bytes, and {MOST_BYTES:,} are allowed.")
-    if json.is_deeper(raw, json.MODEST_DEPTH):
+    if codec.is_deeper(raw, codec.MODEST_DEPTH):
         raise ValueError(f"{conditions.TOO_DEEP} This draft is too deep to be read.")
     try:
-        return json.loads(raw)
+        return codec.loads(raw)
     except ValueError as exc:
         raise ValueError("The draft is not valid JSON. Reload the page and try again.") from exc
 

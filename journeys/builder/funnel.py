@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from core import sql
 from journeys.models import Journey, JourneyVersion
-from trackly import sql
 
 _REACHED = """
 SELECT step, count(DISTINCT enrollment_id) AS reached FROM journeys_visit WHERE version_id = %(version)s

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from core import sql
 from journeys.builder.drafts import Entry, Fault
 from journeys.messages.text import BUILT_IN, tags
 from journeys.models import Journey
 from journeys.steps import Message, SetField
-from trackly import sql
 
 # Of the newest memberships of the newest lists: an account may have millions.
 _FIELD_NAMES = """

@@ -11,16 +11,15 @@ from typing import Any
 
 import structlog
 
-from contacts import memberships, payload
-from journeys import clock
+from contacts import payload
+from core import codec, sql
+from journeys import clock, opt_out
 from journeys.conditions import Event, HappenedTest, ListTest, Person, leaves
 from journeys.engine.claim import MOST_ATTEMPTS
 from journeys.engine.run import Progress, Traveller, go_on
 from journeys.messages.text import segments
 from journeys.models import EnrollmentStatus, JourneyStatus, JourneyVersion
 from journeys.steps import Condition, Plan
-from trackly import sql
-from trackly.api import json
 
 logger = structlog.get_logger(__name__)
 
@@ -264,10 +263,10 @@ def _write(
     _many(_FIELDS, [{"member": member, "fields": changed} for member, changed in fields.items()], now)
     _many(_MOVE, moved, now)
     if leaving := [row["list_contact_id"] for row, progress in moves if progress.unsubscribes]:
-        memberships.opt_out(leaving)
+        opt_out.opt_out(leaving)
     return len(messages)
 
 
 def _many(statement: str, wanted: Sequence[Mapping[str, Any]], now: datetime) -> None:
     if wanted:
-        sql.rows(statement, {"rows": json.encode(wanted).decode(), "now": now})
+        sql.rows(statement, {"rows": codec.encode(wanted).decode(), "now": now})

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 
-from trackly import sql
+from core import sql
 
 logger = structlog.get_logger(__name__)
 

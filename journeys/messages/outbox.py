@@ -23,14 +23,13 @@ import structlog
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from contacts import memberships, rows
-from journeys import clock
+from contacts import rows
+from core import codec, sql
+from core.outbound import NoTurn, OutboundError, Permit, Verdict, boot_clock, caller, in_ticks
+from core.outbound.breaker import CircuitOpen
+from journeys import clock, opt_out
 from journeys.messages.gateways import OptedOut, Outgoing, gateway
 from journeys.models import MessageStatus, OutboundMessage
-from trackly import sql
-from trackly.api import json
-from trackly.outbound import NoTurn, OutboundError, Permit, Verdict, boot_clock, caller, in_ticks
-from trackly.outbound.breaker import CircuitOpen
 
 logger = structlog.get_logger(__name__)
 
@@ -279,7 +278,7 @@ def _keep(held: Mapping[int, int], now: datetime) -> dict[int, bool]:
 
     Those that are still its own, each with whether its contact has opted out meanwhile.
     """
-    wanted = json.encode([{"id": message, "attempt": attempt} for message, attempt in held.items()]).decode()
+    wanted = codec.encode([{"id": message, "attempt": attempt} for message, attempt in held.items()]).decode()
     kept = sql.in_transaction(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))
     return {row["id"]: row["opted_out"] for row in kept}
 
@@ -312,7 +311,7 @@ def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> 
 
 def _mark(changes: Iterable[Change], now: datetime, *before: MessageStatus) -> None:
     """Store what becomes of messages that are `before` as they were."""
-    wanted = json.encode([vars(change) for change in changes]).decode()
+    wanted = codec.encode([vars(change) for change in changes]).decode()
     sql.rows(_MARK, {"rows": wanted, "now": now, "before": [str(status) for status in before]})
 
 
@@ -325,7 +324,7 @@ def _opt_out(list_contact_ids: Sequence[int]) -> None:
         {"ids": list(list_contact_ids)},
     )
     rows.lock(sorted(row["phone_number"] for row in numbers))
-    memberships.opt_out(list_contact_ids)
+    opt_out.opt_out(list_contact_ids)
 
 
 def look_after(now: datetime) -> None:

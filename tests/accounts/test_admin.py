@@ -11,14 +11,14 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys import create_key, find_key
+from accounts.models import ApiKey
 from billing.models import CachedUse, ClosedMonth
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob, BulkSlice
-from contacts.bulk.process import process
 from contacts.models import Contact, ListContact, ListTally
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs.process import process
+from ingestion.models import BulkJob, BulkSlice
 from tests.support import LIST, joins, new_account, new_journey
-from trackly.accounts.keys import create_key, find_key
-from trackly.accounts.models import ApiKey
 
 pytestmark = pytest.mark.django_db
 OURS = [

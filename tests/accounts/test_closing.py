@@ -7,10 +7,10 @@ from django.contrib.admin.models import LogEntry
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from contacts.bulk.models import BulkJob
+from accounts.keys import create_key
+from accounts.models import Account, ApiKey
+from ingestion.models import BulkJob
 from tests.support import new_account, statements
-from trackly.accounts.keys import create_key
-from trackly.accounts.models import Account, ApiKey
 
 pytestmark = pytest.mark.django_db
 

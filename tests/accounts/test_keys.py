@@ -9,11 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from accounts.keys import KEY_PATTERN, NotRotatable, create_key, find_key, record_use, rotate_key
+from accounts.models import Account, ApiKey
 from billing.gate import refusal
 from journeys.models import Journey
 from tests.support import joins, new_account, statements
-from trackly.accounts.keys import KEY_PATTERN, NotRotatable, create_key, find_key, record_use, rotate_key
-from trackly.accounts.models import Account, ApiKey
 
 pytestmark = pytest.mark.django_db
 

@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 
+from accounts import logins
+from accounts.logins import Backend, LoginRefused, client_address
+from devstack.stack import Stack
 from tests.support import eventually
-from trackly.accounts import logins
-from trackly.accounts.logins import Backend, LoginRefused, client_address
-from trackly.embedded.stack import Stack
 
 FORM = {"username": "operator", "password": "right"}
 
@@ -103,7 +103,7 @@ def test_an_address_has_so_many_passwords_checked_in_a_minute_whatever_the_names
     """And another address has its own."""
     settings.REDIS_URL, settings.TRACKLY_LOGIN_RATE = servers.environment["REDIS_URL"], 3
     monkeypatch.setattr(
-        "trackly.accounts.throttling.time.time", lambda: 4e9 + id(client) % 1_000_000 * 60
+        "accounts.throttling.time.time", lambda: 4e9 + id(client) % 1_000_000 * 60
     )  # one minute, ours
     User.objects.create_superuser("operator", password="right")
     checked: list[str] = []

@@ -16,12 +16,12 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
+from accounts.keys import create_key
+from accounts.models import Account, ApiKey
+from accounts.scopes import Scope, all_scopes
 from tests.support import LIST, contact, new_account
-from trackly.accounts.keys import create_key
-from trackly.accounts.models import Account, ApiKey
-from trackly.accounts.scopes import Scope, all_scopes
 from trackly.api import docs
-from trackly.api.views import ApiView
+from trackly.api.base import ApiView
 
 pytestmark = pytest.mark.django_db
 

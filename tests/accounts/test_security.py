@@ -14,11 +14,11 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from structlog.testing import capture_logs
 
+from accounts.keys import create_key, find_key
+from accounts.models import ApiKey
 from billing.models import BillingConfig
+from lookups.models import Kind, Lookup
 from tests.support import new_account
-from trackly.accounts.keys import create_key, find_key
-from trackly.accounts.models import ApiKey
-from trackly.lookups.models import Kind, Lookup
 
 pytestmark = pytest.mark.django_db
 

@@ -10,15 +10,15 @@ from django.forms import ModelChoiceField, Select
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from accounts.models import Account
 from billing import ledger
 from billing.models import Disposition, LedgerEntry
 from billing.validation import Finding
-from contacts.bulk.models import BulkJob
 from contacts.models import Contact, ListContact
+from core.admin import BoundedPaginator, TableAdmin
+from ingestion.models import BulkJob
+from lookups.models import Kind, Lookup
 from tests.support import new_account, new_numbers, statements
-from trackly.accounts.models import Account
-from trackly.api.admin import BoundedPaginator, TableAdmin
-from trackly.lookups.models import Kind, Lookup
 
 pytestmark = pytest.mark.django_db
 JOBS, MEMBERS, LEDGER = "/admin/bulk/bulkjob/", "/admin/contacts/listcontact/", "/admin/billing/ledgerentry/"
@@ -47,9 +47,9 @@ def test_a_list_counts_to_a_bound_and_says_so(admin_client: Client, monkeypatch:
 def test_a_list_that_takes_too_long_is_ended_and_says_so(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackly.api.admin.LIST_SECONDS", 0.05)
+    monkeypatch.setattr("core.admin.LIST_SECONDS", 0.05)
     monkeypatch.setattr(
-        "contacts.bulk.admin.BulkJobAdmin.get_queryset",
+        "ingestion.admin.BulkJobAdmin.get_queryset",
         lambda *_: BulkJob.objects.extra(where=["pg_sleep(20) IS NOT NULL"]),
     )
     BulkJob.objects.create(account=new_account()[0], total=1)

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from contacts.bulk.accept import read_batch
-from trackly.api.body import MAX_DEPTH, read_object
-from trackly.api.errors import ApiError
+from core.http.body import MAX_DEPTH, read_object
+from core.http.errors import ApiError
+from ingestion.intake.accept import read_batch
 
 
 def nested(levels: int) -> str:

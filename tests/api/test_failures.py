@@ -10,9 +10,9 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
+from accounts.keys import create_key
+from core.logs import mask_numbers
 from tests.support import new_account
-from trackly.accounts.keys import create_key
-from trackly.logs import mask_numbers
 
 
 def _raise(error: Exception) -> Any:
@@ -57,7 +57,7 @@ def test_an_exception_in_a_middleware_is_json_too(
 def test_without_a_database_the_service_is_unavailable(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackly.accounts.authentication.find_key", _raise(OperationalError("gone")))
+    monkeypatch.setattr("accounts.authentication.find_key", _raise(OperationalError("gone")))
     response = client.post("/api/v2/contacts/bulk", headers={"X-Api-Key": "trk_" + "a" * 32})
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert int(response.headers["Retry-After"]) >= 1

@@ -18,7 +18,7 @@ import billing
 import contacts
 import journeys
 import trackly
-from trackly.api.prefer import wait_of
+from core.http.prefer import wait_of
 
 _SHORT, _TIMES = 1_500, 4
 _MOST_GROWTH = 10

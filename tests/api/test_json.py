@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackly.api.json import is_deeper, split_array, split_object
+from core.codec import is_deeper, split_array, split_object
 
 _text = st.text(st.characters())  # surrogates included
 _values = st.recursive(

@@ -9,10 +9,10 @@ import redis
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from trackly import workers
-from trackly.embedded.stack import Stack
-from trackly.leases.hold import hold
-from trackly.redis import client as redis_client
+from core.celery import heartbeats
+from core.leases.hold import hold
+from core.redis_client import client as redis_client
+from devstack.stack import Stack
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _empty(servers: Stack, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.TRACKLY_METRICS_TOKEN, settings.REDIS_URL = "token", servers.environment["REDIS_URL"]
-    monkeypatch.setattr(workers, "_last_tick", -math.inf)
+    monkeypatch.setattr(heartbeats, "_last_tick", -math.inf)
     _forget()
     yield
     _forget()
@@ -52,26 +52,26 @@ def test_where_nothing_has_run_that_is_shown(client: Client) -> None:
 def test_workers_are_counted_by_queue_and_forgotten_when_they_fall_silent(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers.beat("a@host", ["settle", "ingest"])
-    workers.beat("b@host", ["ingest"])
+    heartbeats.beat("a@host", ["settle", "ingest"])
+    heartbeats.beat("b@host", ["ingest"])
     found = _metrics(client)
     alive = {queue: count for (name, queue), count in found.items() if name == "trackly_workers_alive"}
     assert alive == {"settle": 1, "ingest": 2, "journeys": 0, "messages": 0, "live": 0}
-    assert sorted(workers.alive()) == ["a@host", "b@host"]
-    now = workers._now()
-    monkeypatch.setattr(workers, "_now", lambda: now + workers.ALIVE_SECONDS + 1)
+    assert sorted(heartbeats.alive()) == ["a@host", "b@host"]
+    now = heartbeats._now()
+    monkeypatch.setattr(heartbeats, "_now", lambda: now + heartbeats.ALIVE_SECONDS + 1)
     assert _metrics(client)["trackly_workers_alive", "ingest"] == 0
 
 
 def test_beat_and_the_sweep_have_ages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    workers.beat_ticked()
+    heartbeats.beat_ticked()
     with hold("sweep") as is_ours:
         assert is_ours
     found = _metrics(client)
     assert found["trackly_periodic_work_age_seconds", "sweep"] < math.inf
     assert found["trackly_beat_age_seconds", ""] < math.inf
-    now = workers._now()
-    monkeypatch.setattr(workers, "_now", lambda: now + 1_000)
+    now = heartbeats._now()
+    monkeypatch.setattr(heartbeats, "_now", lambda: now + 1_000)
     assert _metrics(client)["trackly_beat_age_seconds", ""] >= 1_000
 
 
@@ -81,7 +81,7 @@ def test_without_redis_the_database_s_figures_are_there_all_the_same(
     def gone() -> float:
         raise redis.ConnectionError
 
-    monkeypatch.setattr(workers, "_now", gone)
+    monkeypatch.setattr(heartbeats, "_now", gone)
     found = _metrics(client)
     assert ("trackly_periodic_work_age_seconds", "sweep") in found
     assert not [name for name, _ in found if name in {"trackly_workers_alive", "trackly_beat_age_seconds"}]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from contacts.bulk.models import IncidentKind
+from ingestion.models import IncidentKind
 
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 FOLDERS = ("trackly", "contacts", "journeys", "billing")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from trackly.api.prefer import Wait, wait_of
+from core.http.prefer import Wait, wait_of
 
 
 @pytest.mark.parametrize(

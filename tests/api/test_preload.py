@@ -18,7 +18,7 @@ environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/healthz", "HTTP_HOST": "local
 environ |= {"SERVER_NAME": "localhost", "SERVER_PORT": "80"}
 application(environ | {"wsgi.url_scheme": "http", "wsgi.input": sys.stdin.buffer}, lambda *_: None)
 import celery.backends.redis, kombu.transport.redis, psycopg_pool
-import contacts.bulk.views, contacts.views
+import trackly.api.bulk, trackly.api.contacts
 print(*sorted(name for name in set(sys.modules) - before if not name.startswith("django.")))
 """
 

@@ -10,17 +10,17 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from structlog.testing import capture_logs
 
-from contacts.bulk import waiting
-from contacts.bulk.models import BulkJob, BulkSlice
-from contacts.bulk.process import process
-from contacts.bulk.settle import settle_within
+from accounts.keys import create_key
+from accounts.models import Account
+from core.http import request_log
+from core.http.body import read_body
+from core.logs import mask_numbers
+from devstack.stack import Stack
+from ingestion.jobs import waiting
+from ingestion.jobs.finalize import settle_within
+from ingestion.jobs.process import process
+from ingestion.models import BulkJob, BulkSlice
 from tests.support import contact, new_account, new_number
-from trackly.accounts.keys import create_key
-from trackly.accounts.models import Account
-from trackly.api import request_log
-from trackly.api.body import read_body
-from trackly.embedded.stack import Stack
-from trackly.logs import mask_numbers
 
 pytestmark = pytest.mark.django_db
 

@@ -27,9 +27,9 @@ import psutil
 import psycopg
 from celery import Celery
 
-from trackly.embedded import servers
-from trackly.embedded.home import Home, free_port
-from trackly.embedded.stack import ROOT, Stack
+from devstack import servers
+from devstack.home import Home, free_port
+from devstack.stack import ROOT, Stack
 
 LIST = "+18005551234"
 """Of the demo account: its journey greets whoever joins it."""

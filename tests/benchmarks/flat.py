@@ -71,7 +71,7 @@ _FILL = {
             id, account_id, kind, status, total, processed, success_count, error_count, created_at,
             started_at, completed_at, summary
         )
-        SELECT gen_random_uuid(), %(account)s, 'contacts.bulk', 'completed', 1000, 1000, 1000, 0, now(),
+        SELECT gen_random_uuid(), %(account)s, 'ingestion', 'completed', 1000, 1000, 1000, 0, now(),
                now(), now(), '{}'
         FROM generate_series(1, %(count)s / 1000)""",
     "slices": """
@@ -174,12 +174,12 @@ def statements_per_slice() -> None:
 
 
 def _count(run: Running) -> list[tuple[int, int]]:
-    from contacts.bulk.accept import accept, read_batch  # noqa: PLC0415
-    from contacts.bulk.process import process  # noqa: PLC0415
-    from contacts.bulk.settle import settle_within  # noqa: PLC0415
+    from accounts.models import Account  # noqa: PLC0415
+    from core.http.body import read_object  # noqa: PLC0415
+    from ingestion.intake.accept import accept, read_batch  # noqa: PLC0415
+    from ingestion.jobs.finalize import settle_within  # noqa: PLC0415
+    from ingestion.jobs.process import process  # noqa: PLC0415
     from tests.support import statements  # noqa: PLC0415
-    from trackly.accounts.models import Account  # noqa: PLC0415
-    from trackly.api.body import read_object  # noqa: PLC0415
 
     account, found, first = Account.objects.get(pk=run.account.id), [], 0
     for size in SLICES:

@@ -22,9 +22,9 @@ from typing import Any
 import psutil
 import psycopg
 
+from devstack.home import Home, free_port
+from devstack.stack import Stack
 from tests import crowd
-from trackly.embedded.home import Home, free_port
-from trackly.embedded.stack import Stack
 
 CROWD = 100_000
 

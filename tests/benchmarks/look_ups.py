@@ -109,8 +109,8 @@ def measure_product(folder: Path) -> None:
     """A batch of new numbers, to a provider that answers after 200 ms, and to one that is dead."""
     import httpx  # noqa: PLC0415
 
-    from trackly.embedded.home import Home, free_port  # noqa: PLC0415
-    from trackly.embedded.stack import Stack  # noqa: PLC0415
+    from devstack.home import Home, free_port  # noqa: PLC0415
+    from devstack.stack import Stack  # noqa: PLC0415
 
     os.environ["NO_PROXY"] = "127.0.0.1"
     log = folder / "log"

@@ -19,6 +19,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from devstack.home import free_port
+from devstack.stack import ROOT, answers
+from devstack.supervisor import end_group
 from tests.benchmarks.common import (
     BATCH,
     BULK,
@@ -32,9 +35,6 @@ from tests.benchmarks.common import (
     scaled,
     table,
 )
-from trackly.embedded.home import free_port
-from trackly.embedded.stack import ROOT, answers
-from trackly.embedded.supervisor import end_group
 
 OF_EACH_KIND, SECONDS, IDLE_SECONDS = 500, 120, 20
 _LOOK_EVERY = 0.2

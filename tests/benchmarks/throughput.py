@@ -29,6 +29,9 @@ from statistics import median
 
 from psycopg import sql
 
+from devstack.home import free_port
+from devstack.stack import answers
+from devstack.supervisor import Service
 from tests.benchmarks.common import (
     BATCH,
     Account,
@@ -45,9 +48,6 @@ from tests.benchmarks.common import (
     table,
 )
 from tests.benchmarks.peers.app import QUEUE
-from trackly.embedded.home import free_port
-from trackly.embedded.stack import answers
-from trackly.embedded.supervisor import Service
 
 ROUNDS = 3
 OURS, LITERAL, LIMIT = "ours", "literal", "limit (COPY)"

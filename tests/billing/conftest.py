@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from trackly.sandbox.server import Stub
+from devstack.sandbox.server import Stub
 
 Run = Callable[..., list[int]]
 STRIDE = int(os.environ.get("KILL_STRIDE", "7"))

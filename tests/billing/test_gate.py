@@ -9,12 +9,12 @@ from django.apps import apps
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys import create_key
 from billing.gate import refusal
 from billing.models import BillingConfig, Invoice, PaymentMethod
 from billing.validation import disposition
+from lookups.line import Line, LineKind
 from tests.support import contact, new_account
-from trackly.accounts.keys import create_key
-from trackly.lookups.line import Line, LineKind
 
 
 @pytest.mark.django_db

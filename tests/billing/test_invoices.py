@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.models import Account
 from billing import gate, invoices, months, payments
 from billing.models import (
     BillingConfig,
@@ -16,10 +17,9 @@ from billing.models import (
     LedgerEntry,
     PaymentMethod,
 )
+from devstack.sandbox.server import Stub
 from tests.billing.conftest import STRIDE, Run
 from tests.support import new_account
-from trackly.accounts.models import Account
-from trackly.sandbox.server import Stub
 
 AUGUST, SEPTEMBER = date(2026, 8, 1), date(2026, 9, 1)
 OCTOBER, NOVEMBER, DECEMBER = date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from billing.models import BillingConfig, LedgerEntry, PaymentMethod, Validation
-from contacts.bulk.accept import accept, read_batch
 from contacts.models import ListContact
+from devstack.sandbox.server import Stub
+from ingestion.intake.accept import accept, read_batch
+from lookups.models import Lookup
 from tests.billing.conftest import STRIDE, Run
 from tests.support import contact, new_account, new_numbers
-from trackly.lookups.models import Lookup
-from trackly.sandbox.server import Stub
 
 SIGKILL = -9
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.test import Client
 from django.utils.html import escape
 
+from accounts.keys import create_key
 from billing import ledger, usage
 from billing.gate import REASONS, refusal
 from billing.models import (
@@ -23,9 +24,8 @@ from billing.models import (
     dollars,
 )
 from billing.validation import Finding
+from devstack.sandbox.server import Stub
 from tests.support import new_account, new_numbers
-from trackly.accounts.keys import create_key
-from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.django_db
 FINDING = Finding(Disposition.OK, True, "mobile", "", False, False, "US")  # noqa: FBT003

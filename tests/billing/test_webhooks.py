@@ -12,11 +12,11 @@ from django.test import Client
 
 from billing import gate, invoices, payments, webhooks
 from billing.models import BillingConfig, Invoice, PaymentMethod, StripeEvent
+from core import sql
+from devstack.sandbox.server import WEBHOOK_SECRET, Stub
+from devstack.sandbox.stripe import event, signature
 from tests.billing.test_invoices import OCTOBER, at_stripe, close, delete, in_month, owe
 from tests.support import eventually, new_account
-from trackly import sql
-from trackly.sandbox.server import WEBHOOK_SECRET, Stub
-from trackly.sandbox.stripe import event, signature
 
 pytestmark = pytest.mark.django_db
 

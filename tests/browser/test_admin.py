@@ -9,11 +9,11 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from playwright.sync_api import Page, expect
 
+from accounts.models import Account
 from tests.browser.axe import findings, looks
 from tests.browser.conftest import log_in
 from tests.conftest import RunningStack
 from tests.support import contact, eventually, new_number
-from trackly.accounts.models import Account
 
 _ROWS = """
 INSERT INTO billing_invoice (

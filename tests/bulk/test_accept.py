@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from django.db import OperationalError, connections
 
-from contacts.bulk.accept import Batch, accept, cut, pack, read_batch, unpack
-from contacts.bulk.idempotency import IdempotencyKey
-from contacts.bulk.models import BulkJob, BulkSlice
+from core.http.errors import ApiError
+from ingestion.intake.accept import Batch, accept, cut, pack, read_batch, unpack
+from ingestion.intake.idempotency import IdempotencyKey
+from ingestion.models import BulkJob, BulkSlice
 from tests.support import new_account
-from trackly.api.errors import ApiError
 
 
 def batch_of(*contacts: Any) -> Batch:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.backlog import backlog
-from contacts.bulk.models import BulkJob, BulkSlice, Incident
-from contacts.bulk.process import process
+from accounts.keys import create_key
+from core.http.errors import ApiError
+from devstack.stack import Stack
+from ingestion.intake.accept import accept, read_batch
+from ingestion.intake.backlog import backlog
+from ingestion.jobs.process import process
+from ingestion.models import BulkJob, BulkSlice, Incident
 from tests.support import contact, new_account
-from trackly.accounts.keys import create_key
-from trackly.api.errors import ApiError
-from trackly.embedded.stack import Stack
 
 pytestmark = pytest.mark.django_db
 

@@ -3,13 +3,13 @@
 import pytest
 
 from billing.models import BillingConfig, PaymentMethod
-from contacts.bulk import control, turns
-from contacts.bulk import process as processing
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob
-from contacts.bulk.settle import settle
+from core.http.errors import ApiError
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs import control, fairness
+from ingestion.jobs import process as processing
+from ingestion.jobs.finalize import settle
+from ingestion.models import BulkJob
 from tests.support import LIST, new_account, new_number
-from trackly.api.errors import ApiError
 
 pytestmark = pytest.mark.django_db
 
@@ -62,4 +62,4 @@ def test_who_may_not_be_billed_any_more_can_not_have_a_validation_retried() -> N
     assert (refused.value.status, refused.value.code) == (402, "suspended")
     BillingConfig.objects.update(status="active")
     control.retry(job.pk)
-    assert turns.take(account.pk) == {(job.pk, "ingest"): [slice_id]}
+    assert fairness.take(account.pk) == {(job.pk, "ingest"): [slice_id]}

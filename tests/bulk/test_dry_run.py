@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from contacts.bulk import dry_run
-from contacts.bulk.accept import read_batch
-from contacts.bulk.models import BulkJob
+from core.http.errors import ApiError
+from ingestion.intake import dry_run
+from ingestion.intake.accept import read_batch
+from ingestion.models import BulkJob
 from tests.support import contact, new_account
-from trackly.api.errors import ApiError
 
 
 class Clock:

@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from contacts.bulk.entries import Entry, read
+from ingestion.pipeline.entries import Entry, read
 
 
 def test_an_entry_keeps_nothing_of_the_frames_it_was_read_in() -> None:

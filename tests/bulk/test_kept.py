@@ -9,13 +9,13 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob, BulkSlice
-from contacts.bulk.process import process
-from contacts.bulk.settle import settle
+from accounts.keys import create_key
+from accounts.models import Account
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs.finalize import settle
+from ingestion.jobs.process import process
+from ingestion.models import BulkJob, BulkSlice
 from tests.support import LIST, contact, new_account
-from trackly.accounts.keys import create_key
-from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
 

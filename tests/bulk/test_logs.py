@@ -11,13 +11,14 @@ from django.conf import settings as project
 from django.utils import timezone
 from structlog.testing import capture_logs
 
-from contacts.bulk import control, logs
-from contacts.bulk import process as processing
-from contacts.bulk.models import BulkJob
-from contacts.bulk.settle import settle_within
+from devstack.sandbox.server import Stub
+from ingestion import logs
+from ingestion.jobs import control
+from ingestion.jobs import process as processing
+from ingestion.jobs.finalize import settle_within
+from ingestion.models import BulkJob
 from tests.support import accept_batch, contact, new_account, new_numbers
 from trackly import celery
-from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.django_db
 STAGES = {"check_ms", "look_up_ms", "write_ms"}
@@ -74,7 +75,7 @@ def test_a_slice_and_its_job_leave_a_line_each(django_capture_on_commit_callback
         "request_id": "of the request",
         "job": str(job.pk),
         "account": job.account_id,
-        "kind": "contacts.bulk",
+        "kind": "ingestion",
         "status": "completed",
         "total": 4,
         "success": 1,
@@ -173,7 +174,7 @@ def test_clocks_that_differ_make_no_negative_times() -> None:
 )
 def test_the_console_leaves_slices_out(variables: dict[str, str], shown: set[str]) -> None:
     program = (
-        "import django; django.setup(); from contacts.bulk import logs;"
+        "import django; django.setup(); from ingestion import logs;"
         "logs.slice_done(logs.Stopwatch(), slice=1); logs.logger.info('job_ended', job='+14155550123')"
     )
     environment = {

@@ -9,21 +9,21 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
+from accounts import closing
+from accounts.keys import create_key
+from accounts.models import Account, ApiKey
 from billing.models import BillingConfig, Invoice, LedgerEntry, PaymentMethod
-from contacts.bulk import control, turns
-from contacts.bulk import process as processing
-from contacts.bulk import settle as settling
-from contacts.bulk.models import BulkJob, JobStatus
-from contacts.bulk.results import outcomes
 from contacts.models import ListContact, SendingList
+from core.http.codes import ErrorCode
+from core.http.errors import ApiError
+from devstack.sandbox.server import Stub
+from ingestion.jobs import control, fairness
+from ingestion.jobs import finalize as settling
+from ingestion.jobs import process as processing
+from ingestion.jobs.results import outcomes
+from ingestion.models import BulkJob, JobStatus
 from tests.conftest import RunningStack
 from tests.support import Api, accept_batch, contact, eventually, new_account, new_number
-from trackly.accounts import closing
-from trackly.accounts.keys import create_key
-from trackly.accounts.models import Account, ApiKey
-from trackly.api.codes import ErrorCode
-from trackly.api.errors import ApiError
-from trackly.sandbox.server import Stub
 
 Change = Callable[[Account], object]
 
@@ -141,7 +141,7 @@ def test_what_may_not_be_charged_any_more_fails_and_a_retry_runs_it_again(
 
     undo(account)
     control.retry(job.pk)
-    drive([slice_id for made in turns.take(account.pk).values() for slice_id in made])
+    drive([slice_id for made in fairness.take(account.pk).values() for slice_id in made])
     assert codes(ended(job)) == []
     assert (job.success_count, LedgerEntry.objects.count(), stub.asked("telnyx", number)) == (4, 2, 1)
 

@@ -12,16 +12,16 @@ import pytest_django
 from django.db import connection
 from django.utils import timezone
 
-from contacts.bulk import process as processing
-from contacts.bulk.accept import read_batch
-from contacts.bulk.dry_run import dry_run
-from contacts.bulk.models import BulkJob
-from contacts.bulk.settle import settle_within
+from accounts.models import Account
 from contacts.models import ListContact, SendingList
+from ingestion.intake.accept import read_batch
+from ingestion.intake.dry_run import dry_run
+from ingestion.jobs import process as processing
+from ingestion.jobs.finalize import settle_within
+from ingestion.models import BulkJob
 from journeys.engine.advance import advance
 from journeys.engine.claim import claim
 from tests.support import accept_batch, contact, joins, new_account, new_journey, new_numbers
-from trackly.accounts.models import Account
 
 T = TypeVar("T")
 InDatabase = Callable[[Callable[[], T]], T]

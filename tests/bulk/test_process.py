@@ -11,20 +11,21 @@ from django.db import OperationalError
 from django.utils import timezone
 from psycopg import errors
 
+from accounts.models import Account
 from billing import ledger
 from billing.models import BillingConfig, Disposition, LedgerEntry, PaymentMethod, Validation
 from billing.validation import Finding
-from contacts.bulk import checks, control
-from contacts.bulk import process as processing
-from contacts.bulk import settle as settling
-from contacts.bulk.accept import accept, read_batch, unpack
-from contacts.bulk.models import BulkSlice, Incident
 from contacts.models import Contact, ListContact
+from devstack.sandbox.server import Stub
+from ingestion.intake.accept import accept, read_batch, unpack
+from ingestion.jobs import control
+from ingestion.jobs import finalize as settling
+from ingestion.jobs import process as processing
+from ingestion.models import BulkSlice, Incident
+from ingestion.pipeline import screening
 from journeys.models import Enrollment
+from lookups.models import Lookup
 from tests.support import accept_batch, contact, joins, new_account, new_journey, new_numbers, statements
-from trackly.accounts.models import Account
-from trackly.lookups.models import Lookup
-from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.django_db
 
@@ -60,14 +61,14 @@ def test_a_run_that_comes_second_at_the_commit_does_nothing(monkeypatch: pytest.
     """Two workers hold the same slice: the sweep sent it while the first was slow."""
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
-    known = checks.known
+    known = screening.known
 
     def overtaken(*arguments: Any) -> Any:
-        monkeypatch.setattr(checks, "known", known)
+        monkeypatch.setattr(screening, "known", known)
         processing.process(slice_id)
         return known(*arguments)
 
-    monkeypatch.setattr(checks, "known", overtaken)
+    monkeypatch.setattr(screening, "known", overtaken)
     processing.process(slice_id)
     job.refresh_from_db()
     assert (job.processed, Contact.objects.count()) == (1, 1)
@@ -365,14 +366,14 @@ def test_somebody_elses_result_that_was_stored_meanwhile_counts_and_is_not_charg
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = billed(new_account()[0])
-    look_up = checks.look_up
+    look_up = screening.look_up
 
     def overtaken(*arguments: Any, **options: Any) -> None:
         look_up(*arguments, **options)
         theirs = Finding(Disposition.INVALID, False, "mobile", "", False, False, "US")  # noqa: FBT003
         ledger.record(account.pk, {"+12025550112": theirs})
 
-    monkeypatch.setattr(checks, "look_up", overtaken)
+    monkeypatch.setattr(screening, "look_up", overtaken)
     summary = run(account, contact("+12025550112", use_validation=True))
     assert summary["errors"][0]["validation"]["disposition"] == "invalid"
     assert summary["errors"][0]["validation"]["cached"] is True

@@ -9,11 +9,12 @@ from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from contacts.bulk import process as processing
-from contacts.bulk import recover, tasks
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob, BulkSlice, Lane
-from contacts.bulk.settle import settle
+from ingestion import tasks
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs import process as processing
+from ingestion.jobs import recovery
+from ingestion.jobs.finalize import settle
+from ingestion.models import BulkJob, BulkSlice, Lane
 from tests.support import new_account
 
 pytestmark = pytest.mark.django_db
@@ -48,15 +49,15 @@ def accepted(seconds_ago: float, *, sent_seconds_ago: float | None = None) -> tu
 )
 def test_a_slice_is_sent_again_when_nobody_has_moved_it(age: float, sent: float, again: bool) -> None:
     job, slice_id = accepted(age, sent_seconds_ago=sent)
-    assert recover.take_stalled() == ({(job.pk, Lane.INGEST): [slice_id]} if again else {})
+    assert recovery.take_stalled() == ({(job.pk, Lane.INGEST): [slice_id]} if again else {})
 
 
 def test_a_slice_that_a_worker_is_at_is_left_to_him() -> None:
     _, slice_id = accepted(200, sent_seconds_ago=200)
     BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=50))
-    assert not recover.take_stalled()
+    assert not recovery.take_stalled()
     BulkSlice.objects.filter(pk=slice_id).update(claimed_at=timezone.now() - timedelta(seconds=61))
-    assert recover.take_stalled()
+    assert recovery.take_stalled()
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
@@ -76,46 +77,46 @@ def test_a_wrong_clock_neither_hastens_nor_delays_the_sweep(
         sent_at=F("sent_at") - passed, created_at=F("created_at") - passed
     )
     monkeypatch.setattr(timezone, "now", lambda: wrong)
-    assert recover.take_stalled() == ({(job.pk, Lane.INGEST): [slice_id]} if again else {})
-    assert recover.orphans() == []
+    assert recovery.take_stalled() == ({(job.pk, Lane.INGEST): [slice_id]} if again else {})
+    assert recovery.orphans() == []
     BulkSlice.objects.update(status="done", finished_at=F("sent_at"))
-    assert recover.orphans() == ([job.pk] if again else [])
+    assert recovery.orphans() == ([job.pk] if again else [])
 
 
 def test_what_was_taken_is_not_taken_again_at_once() -> None:
     accepted(100)
-    assert recover.take_stalled()
-    assert not recover.take_stalled()
+    assert recovery.take_stalled()
+    assert not recovery.take_stalled()
 
 
 def test_what_is_done_is_never_sent_again() -> None:
     _, slice_id = accepted(1000)
     processing.process(slice_id)
-    assert not recover.take_stalled()
+    assert not recovery.take_stalled()
 
 
 def test_a_job_that_nobody_settled_is_settled_by_the_sweep() -> None:
     job, slice_id = accepted(61)
-    assert recover.orphans() == []
+    assert recovery.orphans() == []
     processing.process(slice_id)
-    assert recover.orphans() == [job.pk]
+    assert recovery.orphans() == [job.pk]
     tasks.sweep()
     job.refresh_from_db()
-    assert (job.status, recover.orphans()) == ("completed", [])
+    assert (job.status, recovery.orphans()) == ("completed", [])
 
 
 def test_a_job_that_can_not_be_settled_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     (first, first_slice), (second, second_slice) = accepted(63), accepted(62)
     for slice_id in (first_slice, second_slice):
         processing.process(slice_id)
-    broken = recover.orphans()[0]
+    broken = recovery.orphans()[0]
 
     def failing(job_id: UUID) -> int | None:
         if job_id == broken:
             raise ValueError("broken")
         return settle(job_id)
 
-    monkeypatch.setattr("contacts.bulk.settle.settle", failing)
+    monkeypatch.setattr("ingestion.jobs.finalize.settle", failing)
     tasks.sweep()
     statuses = dict(BulkJob.objects.values_list("pk", "status"))
     assert statuses.pop(broken) == "processing"

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.models import Account
 from billing.models import BillingConfig, LedgerEntry, PaymentMethod
-from contacts.bulk import control, turns
-from contacts.bulk import process as processing
-from contacts.bulk import settle as settling
-from contacts.bulk.models import BulkJob, BulkSlice
-from contacts.bulk.results import errors_csv, outcomes
 from contacts.models import ListContact
+from core.http.errors import ApiError
+from devstack.sandbox.numbers import NUMBERS, Number
+from devstack.sandbox.server import Stub
+from ingestion.jobs import control, fairness
+from ingestion.jobs import finalize as settling
+from ingestion.jobs import process as processing
+from ingestion.jobs.results import errors_csv, outcomes
+from ingestion.models import BulkJob, BulkSlice
+from lookups.models import Lookup
 from tests.support import accept_batch, contact, new_account, new_number
-from trackly.accounts.models import Account
-from trackly.api.errors import ApiError
-from trackly.lookups.models import Lookup
-from trackly.sandbox.numbers import NUMBERS, Number
-from trackly.sandbox.server import Stub
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("hasty")]
 
@@ -69,7 +69,7 @@ def codes(job: BulkJob) -> list[tuple[int, str]]:
 def retried(job: BulkJob) -> list[int]:
     """Retry the job; the ids of the slices that are to run again."""
     control.retry(job.pk)
-    [slice_ids] = turns.take(job.account_id).values()
+    [slice_ids] = fairness.take(job.account_id).values()
     return slice_ids
 
 
@@ -224,7 +224,7 @@ def test_a_failed_job_runs_both_again(
     assert (fresh(job).status, codes(job)) == ("failed", [(0, "provider_error"), (1, "internal_error")])
     answered(monkeypatch)
     control.retry(job.pk)
-    drive([slice_id for made in turns.take(account.pk).values() for slice_id in made])
+    drive([slice_id for made in fairness.take(account.pk).values() for slice_id in made])
     assert (fresh(job).status, codes(job), job.success_count) == ("completed", [], 2)
 
 

@@ -8,11 +8,11 @@ import pytest
 from django.db import OperationalError
 from psycopg import errors
 
-from contacts.bulk import process as processing
-from contacts.bulk import settle as settling
-from contacts.bulk import waiting
-from contacts.bulk.models import BulkJob, BulkSlice
 from contacts.models import ListContact
+from ingestion.jobs import finalize as settling
+from ingestion.jobs import process as processing
+from ingestion.jobs import waiting
+from ingestion.models import BulkJob, BulkSlice
 from tests.support import accept_batch, contact, new_account
 
 pytestmark = pytest.mark.django_db

@@ -11,11 +11,12 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from contacts.bulk import control, process, recover, tasks, turns
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob, BulkSlice, Lane
+from accounts.models import Account
+from ingestion import tasks
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs import control, fairness, process, recovery
+from ingestion.models import BulkJob, BulkSlice, Lane
 from tests.support import LIST, new_account
-from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db(transaction=True)  # what is sent is sent after the commit
 
@@ -54,7 +55,7 @@ def post(account: Account) -> BulkJob:
 
 def stalled() -> dict[tuple[UUID, Lane], list[int]]:
     with transaction.atomic():
-        return recover.take_stalled()
+        return recovery.take_stalled()
 
 
 def work(job: BulkJob) -> None:
@@ -103,10 +104,10 @@ def test_the_sweep_sends_those_whose_turn_was_forgotten(account: Account, sent: 
     first, second, third = (post(account) for _ in range(3))
     for job in (first, second):
         BulkJob.objects.filter(pk=job.pk).update(status="completed", completed_at=timezone.now())
-    assert turns.waiting() == [account.pk]
+    assert fairness.waiting() == [account.pk]
     tasks.sweep()
     assert sent == [first.pk, second.pk, third.pk]
-    assert turns.waiting() == []
+    assert fairness.waiting() == []
 
 
 def test_a_job_that_waits_for_its_turn_is_not_stalled(
@@ -130,7 +131,7 @@ def test_a_job_that_waits_for_its_turn_can_be_cancelled(account: Account, sent: 
 def test_no_slices_are_sent_where_there_is_no_room(account: Account, sent: list[UUID]) -> None:
     for _ in range(4):
         post(account)
-    assert turns.take(account.pk) == {}
+    assert fairness.take(account.pk) == {}
     assert len(sent) == 2
 
 
@@ -203,7 +204,7 @@ def test_ends_at_the_same_moment_give_no_place_away_twice(settings: Any, sent: l
     def take() -> int:
         try:
             together.wait()
-            return sum(map(len, turns.take(account.pk).values()))
+            return sum(map(len, fairness.take(account.pk).values()))
         finally:
             connection.close()
 

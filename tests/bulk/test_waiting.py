@@ -7,14 +7,14 @@ import pytest
 import redis
 from django.db import DatabaseError
 
-from contacts.bulk import waiting
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.models import BulkJob
-from contacts.bulk.process import process
-from contacts.bulk.settle import settle
+from core.redis_client import client
+from devstack.stack import Stack
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs import waiting
+from ingestion.jobs.finalize import settle
+from ingestion.jobs.process import process
+from ingestion.models import BulkJob
 from tests.support import new_account
-from trackly.embedded.stack import Stack
-from trackly.redis import client
 
 pytestmark = pytest.mark.django_db
 

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from contacts.carriers import again
 from contacts.models import Contact
-from contacts.tasks import look_up_again
+from devstack.sandbox.server import Stub
+from lookups.models import Kind, Lookup
 from tests.support import new_number, new_numbers
-from trackly.lookups.models import Kind, Lookup
-from trackly.sandbox.server import Stub
+from trackly.ops.tasks import look_up_again
 
 pytestmark = pytest.mark.django_db
 

@@ -4,9 +4,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from contacts import export
 from contacts.models import Contact, ListContact
 from tests.support import new_account, new_numbers
+from trackly.api import export
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,9 +8,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from accounts.keys import create_key
 from contacts.models import Contact, ListContact, SendingList
 from tests.support import LIST, joins, new_account, new_journey, new_numbers, statements
-from trackly.accounts.keys import create_key
 
 pytestmark = pytest.mark.django_db
 

@@ -10,14 +10,14 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
+from accounts.keys import create_key
+from accounts.models import Account
 from contacts import payload, queries
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.fields import MAX_BYTES
-from contacts.bulk.process import process
 from contacts.models import Contact, ListContact, SendingList
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs.process import process
+from ingestion.pipeline.fields import MAX_BYTES
 from tests.support import LIST, new_account, new_numbers
-from trackly.accounts.keys import create_key
-from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
 

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from contacts import carriers, phone, rows
 from contacts.carriers import Facts
-from contacts.carriers.facts import facts_of
+from contacts.facts import facts_of
 from contacts.models import Contact, LineType
+from devstack.sandbox.server import Stub
+from lookups.line import NOT_SENDABLE_REASONS, WITHOUT_TEXT, Line, LineKind
+from lookups.models import Kind, Lookup
 from tests.bulk.test_process import run
 from tests.support import contact, new_account, new_number
-from trackly.lookups.line import NOT_SENDABLE_REASONS, WITHOUT_TEXT, Line, LineKind
-from trackly.lookups.models import Kind, Lookup
-from trackly.sandbox.server import Stub
 
 LANDLINE, TOLL_FREE, MOBILE = "+442079460958", "+18005551234", "+447400123456"
 

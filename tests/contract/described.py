@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from trackly.api import json
+from core import codec
 from trackly.api.docs import document
 
 
@@ -20,7 +20,7 @@ class Operation(NamedTuple):
 
 def operations() -> dict[str, Operation]:
     """All operations, by operationId."""
-    served = json.loads(json.encode(document()))
+    served = codec.loads(codec.encode(document()))
     return {
         about["operationId"]: Operation(method.upper(), path, about)
         for path, methods in served["paths"].items()

@@ -8,7 +8,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 INTRODUCTION = """\
 # Errors
 
-Every error that a client can meet, one by one. Made from `trackly/api/codes.py` by
+Every error that a client can meet, one by one. Made from `core/http/codes.py` by
 `.venv/bin/python -m tests.contract.errors_page`; `tests/contract/test_errors.py` provokes the errors and
 compares what the service says with the examples.
 
@@ -34,7 +34,7 @@ ELSEWHERE = {
 
 def page() -> str:
     """The whole page."""
-    from trackly.api.codes import ErrorCode  # noqa: PLC0415 - Django is set up first
+    from core.http.codes import ErrorCode  # noqa: PLC0415 - Django is set up first
 
     head = ["| code | HTTP status | what happened |", "| --- | --- | --- |"]
     rows = [f"| [`{code}`](#{code}) | {code.status} | {code.meaning} |" for code in ErrorCode]
@@ -42,8 +42,8 @@ def page() -> str:
 
 
 def _section(code: str) -> str:
+    from core.http.codes import EVERYWHERE, NOT_CHARGED, OF_CONTACTS, ErrorCode  # noqa: PLC0415
     from tests.contract.described import error_examples, operations  # noqa: PLC0415
-    from trackly.api.codes import EVERYWHERE, NOT_CHARGED, OF_CONTACTS, ErrorCode  # noqa: PLC0415
 
     about, named = ErrorCode(code), operations()
     where = [f"`{named[name].method} {named[name].path}`" for name, of in error_examples() if of == about]

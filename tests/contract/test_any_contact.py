@@ -8,12 +8,12 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contacts.bulk.accept import accept, read_batch
-from contacts.bulk.process import process
-from contacts.bulk.settle import settle
 from contacts.models import Contact, ListContact
-from contacts.schema import SCHEMAS
+from ingestion.intake.accept import accept, read_batch
+from ingestion.jobs.finalize import settle
+from ingestion.jobs.process import process
 from tests.support import LIST, new_account, new_number
+from trackly.api.schemas import SCHEMAS
 
 UNCHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 CODES = set(SCHEMAS["ContactError"]["properties"]["code"]["x-extensible-enum"]) - {"internal_error"}

@@ -6,10 +6,10 @@ import secrets
 import httpx
 import pytest
 
+from devstack.sandbox.server import WEBHOOK_SECRET
+from devstack.sandbox.stripe import event, signature
 from tests.conftest import RunningStack
 from tests.support import contact, new_numbers
-from trackly.sandbox.server import WEBHOOK_SECRET
-from trackly.sandbox.stripe import event, signature
 
 
 def tell(stack: RunningStack, kind: str, **about: object) -> None:

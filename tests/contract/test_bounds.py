@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contacts.bulk.fields import MAX_BYTES
+from ingestion.pipeline.fields import MAX_BYTES
 from tests.conftest import RunningStack
 from tests.support import LIST, Api, contact, new_number, new_numbers
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from billing import gate
+from core.http.codes import BILLING, IN_ENTRIES, NOT_CHARGED, OF_CONTACTS, ErrorCode
 from tests.contract.described import error_examples
 from tests.contract.errors_page import PAGE, page
-from trackly.api.codes import BILLING, IN_ENTRIES, NOT_CHARGED, OF_CONTACTS, ErrorCode
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs" / "contract.md").read_text()
 # Where a code is not written out at the place that raises it: all that it can be there.
 COMPUTED: dict[str, set[str]] = {
     "billing/gate.py": set(BILLING),
-    "contacts/bulk/checks.py": {ErrorCode.PROVIDER_ERROR, *NOT_CHARGED},
-    "contacts/bulk/single.py": {*OF_CONTACTS, ErrorCode.CANCELLED},
-    "contacts/views.py": {
+    "ingestion/pipeline/screening.py": {ErrorCode.PROVIDER_ERROR, *NOT_CHARGED},
+    "trackly/api/single.py": {*OF_CONTACTS, ErrorCode.CANCELLED},
+    "trackly/api/contacts.py": {
         "missing_phone_number",
         "missing_list_number",
         "invalid_phone",

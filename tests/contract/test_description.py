@@ -15,16 +15,16 @@ from django.conf import settings
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern, URLResolver
 
-from contacts.bulk.accept import MAX_CONTACTS
 from contacts.payload import MAX_CONTACT_BYTES
+from core import codec
+from core.http.body import MAX_BODY_BYTES
+from core.http.query import MOST_PER_PAGE
+from devstack.sandbox.numbers import NUMBERS
+from ingestion.intake.accept import MAX_CONTACTS
 from tests.conftest import RunningStack
 from tests.contract.described import operations
 from tests.support import EXAMPLES
-from trackly.api import json
-from trackly.api.body import MAX_BODY_BYTES
 from trackly.api.docs import document
-from trackly.api.query import MOST_PER_PAGE
-from trackly.sandbox.numbers import NUMBERS
 
 OPERATIONS = operations()
 
@@ -104,7 +104,7 @@ def test_an_operation_is_described_for_integrators(name: str) -> None:
 
 def test_nothing_internal_leaks_into_the_description() -> None:
     """A view's docstring, a module's name, a pointer to a page that integrators don't have."""
-    text = "\n".join(_texts(json.loads(json.encode(document()))))
+    text = "\n".join(_texts(codec.loads(codec.encode(document()))))
     assert len(text) > 10_000
     packages = r"\b(?:trackly|contacts|billing|journeys|django|rest_framework)\.(?!bulk\b|single\b)[a-z_]+"
     for leak in (r"\bcontract\b", r"(?i)\bdesign\b", packages, r"\.py\b", r"\bView\b", r"\bTODO\b"):

@@ -261,7 +261,7 @@ def test_every_operation_tells_of_our_faults_as_described(
     def fail(_: str) -> None:
         raise error
 
-    monkeypatch.setattr("trackly.accounts.authentication.find_key", fail)
+    monkeypatch.setattr("accounts.authentication.find_key", fail)
     operation = OPERATIONS[name]
     answer = Client(raise_request_exception=False).generic(operation.method, operation.path_with_nothing)
     assert answer.json()["code"] == code

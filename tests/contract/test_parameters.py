@@ -8,9 +8,9 @@ import httpx
 import pytest
 from django.urls import reverse
 
-from contacts.urls import urlpatterns
 from tests.conftest import RunningStack
 from tests.support import LIST, contact
+from trackly.api.urls import urlpatterns
 
 _SAMPLES = {
     "job_id": "00000000-0000-0000-0000-000000000000",

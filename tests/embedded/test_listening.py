@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from trackly.embedded.home import free_port
-from trackly.embedded.stack import listen
+from devstack.home import free_port
+from devstack.stack import listen
 
 
 def test_a_connection_made_before_there_is_a_web_server_does_not_delay_what_is_sent() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trackly.embedded import servers
-from trackly.embedded.servers import POSTGRES, REDIS, Machine, NotFound, find, fitting, missing
-from trackly.embedded.stack import ROOT
+from devstack import servers
+from devstack.servers import POSTGRES, REDIS, Machine, NotFound, find, fitting, missing
+from devstack.stack import ROOT
 
 LOCK = ROOT / "requirements-servers.lock"
 DEBIAN, RASPBERRY = Machine("Linux x86_64", (2, 36)), Machine("Linux aarch64", (2, 36))
@@ -118,7 +118,7 @@ def test_the_newest_of_the_packages_off_the_path_is_found(path: Path, tmp_path: 
 @pytest.mark.parametrize(("arguments", "says"), [((), ""), ((str(LOCK),), LOCK.read_text())])
 def test_it_runs_alone_before_anything_is_installed(arguments: tuple[str, ...], says: str) -> None:
     """With no package but the standard library's (-S), as the Makefile runs it."""
-    program = [sys.executable, "-S", "-I", str(ROOT / "trackly/embedded/servers.py"), *arguments]
+    program = [sys.executable, "-S", "-I", str(ROOT / "devstack/servers.py"), *arguments]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert set(done.stdout.splitlines()) <= set(says.splitlines())
@@ -128,7 +128,7 @@ def test_make_says_what_is_missing_before_it_installs_anything(tmp_path: Path) -
     """A Python that says it is of another processor, without wheels, stands in for such a machine."""
     code = (
         "import platform, runpy, sys; platform.machine = lambda: 'riscv64'; sys.prefix = '/nowhere';"
-        " runpy.run_path('trackly/embedded/servers.py', run_name='__main__')"
+        " runpy.run_path('devstack/servers.py', run_name='__main__')"
     )
     for program in ("make", "sh"):  # and nothing else, so no server
         (tmp_path / program).symlink_to(shutil.which(program) or program)

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trackly.embedded.home import Home, HomeInUse, is_free
-from trackly.embedded.supervisor import Service, StartFailed, Supervisor, end_leftovers
+from devstack.home import Home, HomeInUse, is_free
+from devstack.supervisor import Service, StartFailed, Supervisor, end_leftovers
 
 FOREVER = "import signal, sys; print('here', flush=True); signal.pause()"
 

@@ -13,14 +13,14 @@ import httpx
 import psutil
 import pytest
 
+from devstack.home import Home, free_port
+from devstack.postgres import SYSTEM_USER
+from devstack.stack import ROOT, Stack
 from tests.support import EXAMPLES, is_as_documented
-from trackly.embedded.home import Home, free_port
-from trackly.embedded.postgres import SYSTEM_USER
-from trackly.embedded.stack import ROOT, Stack
 
 
 class Up:
-    """A `python -m trackly.embedded up`, started and read until it is ready."""
+    """A `python -m devstack up`, started and read until it is ready."""
 
     def __init__(self, home: Path, port: int) -> None:
         self.home, self.base = home, f"http://127.0.0.1:{port}"
@@ -28,7 +28,7 @@ class Up:
         environment |= {"TRACKLY_HOME": str(home), "PORT": str(port), "LOG_LEVEL": "INFO"}
         environment.pop("DJANGO_SETTINGS_MODULE", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "trackly.embedded", "up"],
+            [sys.executable, "-m", "devstack", "up"],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -51,7 +51,7 @@ class Up:
 
     def restart(self) -> "subprocess.CompletedProcess[str]":
         """`make restart`."""
-        command = [sys.executable, "-m", "trackly.embedded", "restart"]
+        command = [sys.executable, "-m", "devstack", "restart"]
         return subprocess.run(
             command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
         )

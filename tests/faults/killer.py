@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import psutil
 
+from devstack.home import Home
 from tests.conftest import RunningStack
-from trackly.embedded.home import Home
 
 
 def processes(home: Home) -> set[psutil.Process]:

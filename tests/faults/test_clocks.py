@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from devstack.stack import Stack
+from devstack.supervisor import Service
 from tests.conftest import Launch, RunningStack
 from tests.support import contact, eventually
-from trackly.embedded.stack import Stack
-from trackly.embedded.supervisor import Service
 
 SHIFTED = Path(__file__).parent / "shifted"
 

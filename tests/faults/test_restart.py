@@ -7,10 +7,10 @@ from concurrent.futures import Future
 
 import httpx
 
+from devstack.stack import Stack
 from tests.conftest import RunningStack
 from tests.faults.killer import processes
 from tests.support import Api, contact
-from trackly.embedded.stack import Stack
 
 
 class Client(threading.Thread):
@@ -77,7 +77,7 @@ def test_a_restart_under_load_refuses_nothing_and_holds_nothing_up(stack: Runnin
         accounts,
     )
     [stayed] = before & after
-    assert "trackly.sandbox.server" in stayed.cmdline()
+    assert "devstack.sandbox.server" in stayed.cmdline()
     assert len(after) == len(before)
     slowest = max(second for client in clients for second in client.seconds)
     retries = sum(client.retries for client in clients)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from trackly.embedded.stack import ROOT
+from devstack.stack import ROOT
 
 SECONDS, SEED = 25, 7
 

@@ -17,14 +17,14 @@ import pytest
 import pytest_django
 import redis
 
+from core.celery import heartbeats
+from devstack import postgres
+from devstack.home import Home, free_port
+from devstack.postgres import Postgres
+from devstack.stack import ROOT, Stack
+from devstack.supervisor import end_group
 from tests.conftest import RunningStack
 from tests.support import contact, eventually, new_numbers
-from trackly import workers
-from trackly.embedded import postgres
-from trackly.embedded.home import Home, free_port
-from trackly.embedded.postgres import Postgres
-from trackly.embedded.stack import ROOT, Stack
-from trackly.embedded.supervisor import end_group
 
 HERE, THERE, NETWORK = "10.231.7.1", "10.231.7.2", "10.231.7.0/30"
 LEASE_SECONDS = 8
@@ -133,7 +133,7 @@ def _heard_of(stack: RunningStack) -> set[str]:
     """The workers that are known to live."""
     with redis.Redis.from_url(stack.stack.environment["REDIS_URL"]) as client:
         seconds, _ = client.time()
-        found = client.zrangebyscore(workers.KEY, seconds - workers.ALIVE_SECONDS, "+inf")
+        found = client.zrangebyscore(heartbeats.KEY, seconds - heartbeats.ALIVE_SECONDS, "+inf")
     return {name.decode() for name in found}
 
 

@@ -19,9 +19,9 @@ from django.conf import settings  # noqa: E402
 
 django.setup()
 
+from core import sql  # noqa: E402
+from core.outbound.calling import Caller  # noqa: E402
 from journeys.messages import outbox  # noqa: E402 - the settings come first
-from trackly import sql  # noqa: E402
-from trackly.outbound.calling import Caller  # noqa: E402
 
 
 def stand_still() -> None:

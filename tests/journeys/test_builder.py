@@ -11,11 +11,11 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 
+from accounts.models import Account
 from contacts.models import SendingList
 from journeys.models import Enrollment, Journey, OutboundMessage
 from tests.journeys.support import enrolled, member, tick
 from tests.support import joins, new_account, new_journey
-from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 7, 1, 16, tzinfo=UTC)

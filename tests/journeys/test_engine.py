@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connections
 
-from contacts import memberships
 from contacts.models import ListContact
+from journeys import opt_out
 from journeys.engine import advance as advancing
 from journeys.engine import run
 from journeys.engine.advance import advance
@@ -292,7 +292,7 @@ def test_who_unsubscribes_leaves_at_once_and_gets_nothing_more() -> None:
     tick(NOON)
     member_ = someone.list_contact
     account = member_.sending_list.account
-    assert memberships.unsubscribe(account, member_.contact.phone_number, member_.sending_list.phone_number)
+    assert opt_out.unsubscribe(account, member_.contact.phone_number, member_.sending_list.phone_number)
     someone.refresh_from_db()
     assert someone.status == "unsubscribed"
     run_until(NOON + timedelta(days=1))

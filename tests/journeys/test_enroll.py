@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from accounts.models import Account
 from contacts.models import ListContact, SendingList
 from journeys.enroll import enroll, greetings
 from journeys.models import Enrollment, Journey
 from tests.journeys.support import member, newcomer
 from tests.support import joins, new_account, new_journey, statements
-from trackly.accounts.models import Account
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 7, 1, tzinfo=UTC)

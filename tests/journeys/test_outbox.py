@@ -12,20 +12,20 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+from accounts.models import Account
 from contacts.models import Contact, ListContact, SendingList
+from core import sql
+from core.outbound import Caller, NoTurn, OutboundError, Permit, Verdict
+from core.outbound.breaker import Breaker, CircuitOpen
+from core.outbound.calling import caller, forget
+from devstack.home import free_port
+from devstack.sandbox.faults import KINDS
+from devstack.sandbox.server import Stub
 from journeys import clock, tasks
 from journeys.messages import outbox
 from journeys.messages.gateways import Outgoing
 from journeys.models import Enrollment, Journey, MessageStatus, OutboundMessage
 from tests.support import joins, new_account, new_journey, new_number
-from trackly import sql
-from trackly.accounts.models import Account
-from trackly.embedded.home import free_port
-from trackly.outbound import Caller, NoTurn, OutboundError, Permit, Verdict
-from trackly.outbound.breaker import Breaker, CircuitOpen
-from trackly.outbound.calling import caller, forget
-from trackly.sandbox.faults import KINDS
-from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 6, 15, 16, tzinfo=UTC)
@@ -231,7 +231,7 @@ def test_an_opt_out_is_stored_with_the_outcome_that_tells_of_it_or_not_at_all(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("contacts.memberships.leave", dies)
+        patch.setattr("journeys.opt_out.leave", dies)
         with pytest.raises(ZeroDivisionError):
             outbox.send(NOW)
     assert status(message) == MessageStatus.SENDING

@@ -11,13 +11,13 @@ from django.db import connection
 from django.utils import timezone
 
 from contacts.models import ListContact
+from core import sql
+from devstack.sandbox.server import Stub
+from devstack.stack import Stack
 from journeys.messages import outbox
 from journeys.models import MessageStatus, OutboundMessage
 from tests.journeys.test_outbox import World, status
 from tests.support import eventually
-from trackly import sql
-from trackly.embedded.stack import Stack
-from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parents[2]

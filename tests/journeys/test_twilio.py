@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from core.outbound import OutboundError, Request, Response, TooFast, Verdict
+from core.outbound.calling import caller
+from core.outbound.limit import Limit
+from devstack.sandbox.server import Stub
+from devstack.stack import Stack
 from journeys.messages.gateways import Found, OptedOut, Outgoing, gateway, twilio
 from tests.support import LIST, new_number
-from trackly.embedded.stack import Stack
-from trackly.outbound import OutboundError, Request, Response, TooFast, Verdict
-from trackly.outbound.calling import caller
-from trackly.outbound.limit import Limit
-from trackly.sandbox.server import Stub
 
 NOW = datetime(2026, 6, 15, 16, tzinfo=UTC)
 SID = "SM0123456789abcdef0123456789abcdef"

@@ -10,12 +10,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from core.outbound import Caller, OutboundError, Verdict
+from core.outbound.breaker import CircuitOpen
+from lookups import single_flight
+from lookups.models import Kind, Lookup
+from lookups.single_flight import Question
 from tests.support import new_number, new_numbers
-from trackly.lookups import once
-from trackly.lookups.models import Kind, Lookup
-from trackly.lookups.once import Question
-from trackly.outbound import Caller, OutboundError, Verdict
-from trackly.outbound.breaker import CircuitOpen
 
 
 class Provider:
@@ -146,7 +146,7 @@ def test_the_claim_of_a_worker_that_died_is_anybodys_after_its_lease() -> None:
 
 @pytest.mark.django_db
 def test_claims_are_renewed_while_the_network_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(once, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(single_flight, "_RENEW_SECONDS", 0.0)
     provider, number, kept = Provider(), new_number(), []
     provider.gate.clear()
     renewed = []
@@ -264,5 +264,5 @@ def test_what_is_asked_just_now_or_due_again_is_not_forgotten() -> None:
         Lookup.objects.create(
             kind=Kind.CARRIER, phone_number=new_number(), answer="x", answered_at=old, **changes
         )
-    once.forget(Kind.CARRIER, timedelta(days=90))
+    single_flight.forget(Kind.CARRIER, timedelta(days=90))
     assert Lookup.objects.count() == 2

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from trackly.lookups.line import Line, LineKind
-from trackly.lookups.sources import realphonevalidation, telnyx, twilio
-from trackly.outbound import OutboundError, Response, TooFast, Verdict
+from core.outbound import OutboundError, Response, TooFast, Verdict
+from lookups.line import Line, LineKind
+from lookups.sources import realphonevalidation, telnyx, twilio
 
 FIXTURES = Path(__file__).parent / "fixtures"
 read_twilio = partial(twilio.read, "+14159929960")

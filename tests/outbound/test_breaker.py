@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from trackly.outbound.breaker import UNTOLD, Breaker, CircuitOpen
+from core.outbound.breaker import UNTOLD, Breaker, CircuitOpen
 
 THRESHOLD, PAUSE = 3, 10.0
 

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
+from core.outbound import OutboundError, Verdict
+from core.outbound.breaker import UNTOLD, CircuitOpen
+from core.outbound.calling import caller
+from devstack.home import free_port
+from devstack.sandbox import server, wire
+from devstack.sandbox.faults import KINDS
+from devstack.sandbox.numbers import Number
+from devstack.sandbox.server import Stub
+from devstack.stack import Stack
+from lookups.line import Line, LineKind
+from lookups.sources import SOURCES, first_answer, realphonevalidation, telnyx, twilio
 from tests.support import eventually, new_number
-from trackly.embedded.home import free_port
-from trackly.embedded.stack import Stack
-from trackly.lookups.line import Line, LineKind
-from trackly.lookups.sources import SOURCES, first_answer, realphonevalidation, telnyx, twilio
-from trackly.outbound import OutboundError, Verdict
-from trackly.outbound.breaker import UNTOLD, CircuitOpen
-from trackly.outbound.calling import caller
-from trackly.sandbox import server, wire
-from trackly.sandbox.faults import KINDS
-from trackly.sandbox.numbers import Number
-from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.usefixtures("servers")
 MOBILE = Line(in_service=True, kind=LineKind.MOBILE, carrier="Sandbox Wireless", country="US")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from trackly.embedded.stack import Stack
-from trackly.outbound.limit import Limit
-from trackly.redis import client
+from core.outbound.limit import Limit
+from core.redis_client import client
+from devstack.stack import Stack
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(wanted: float) -> None:
         seconds.append(wanted)
 
-    monkeypatch.setattr("trackly.outbound.limit.asyncio.sleep", sleep)
+    monkeypatch.setattr("core.outbound.limit.asyncio.sleep", sleep)
     return seconds
 
 
@@ -48,7 +48,7 @@ def run(rate: float, name: str, *steps: Callable[..., Awaitable[Any]]) -> list[A
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns are given however far off: so far apart that the time which asking takes is nothing."""
-    monkeypatch.setattr("trackly.outbound.limit._NEAR_SECONDS", 1_000.0)
+    monkeypatch.setattr("core.outbound.limit._NEAR_SECONDS", 1_000.0)
 
 
 @pytest.mark.usefixtures("patient")
@@ -103,7 +103,7 @@ def test_nobody_is_asked_before_a_pause_is_over(
             slept.append(wanted)
             limit._paused_until = 0.0  # it is over
 
-        monkeypatch.setattr("trackly.outbound.limit.asyncio.sleep", sleep)
+        monkeypatch.setattr("core.outbound.limit.asyncio.sleep", sleep)
         await limit.turn()
 
     run(0, name, paused)

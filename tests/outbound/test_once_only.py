@@ -8,18 +8,18 @@ from typing import Any
 import aiohttp
 import pytest
 
+from core.outbound import Endpoint, NoTurn, OutboundError, Request, Response, Verdict, boot_clock
+from core.outbound.breaker import Breaker
+from core.outbound.calling import caller
+from core.outbound.limit import Limit
+from core.outbound.session import basic
+from core.outbound.twilio import error_code
+from core.redis_client import client
+from devstack.home import free_port
+from devstack.sandbox.messages import Answer, Form
+from devstack.sandbox.server import Stub
+from devstack.stack import Stack
 from tests.support import LIST, new_number, new_numbers
-from trackly.embedded.home import free_port
-from trackly.embedded.stack import Stack
-from trackly.outbound import Endpoint, NoTurn, OutboundError, Request, Response, Verdict, boot_clock
-from trackly.outbound.breaker import Breaker
-from trackly.outbound.calling import caller
-from trackly.outbound.http import basic
-from trackly.outbound.limit import Limit
-from trackly.outbound.twilio import error_code
-from trackly.redis import client
-from trackly.sandbox.messages import Answer, Form
-from trackly.sandbox.server import Stub
 
 pytestmark = pytest.mark.usefixtures("servers")
 _TAKEN_OR_NOT = ["timeout", "reset", "half", "nonsense", "500"]

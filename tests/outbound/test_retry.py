@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from trackly.outbound import backoff, retry_after
+from core.outbound import backoff, retry_after
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from trackly.api import json
-from trackly.api.codes import ErrorCode
-from trackly.api.errors import ApiError, plain
-from trackly.api.query import check_names
-from trackly.api.schema import NO_PARAMETERS, errors, operation, ref
+from core import codec
+from core.http.codes import ErrorCode
+from core.http.errors import ApiError, plain
+from core.http.query import check_names
+from trackly.api.openapi import NO_PARAMETERS, errors, operation, ref
 
 INDEX = {
     "name": "Trackly contact ingestion",
@@ -64,7 +64,7 @@ def document() -> dict[str, Any]:
 @cache
 def encoded() -> bytes:
     """The same, as JSON."""
-    return json.encode(document())
+    return codec.encode(document())
 
 
 def openapi(request: HttpRequest) -> HttpResponse:

@@ -2,15 +2,15 @@
 
 import uuid
 
-from trackly.api import json
-from trackly.api.codes import ErrorCode
+from core import codec
+from core.http.codes import ErrorCode
 
 Headers = list[tuple[bytes, bytes]]
 
 
 def refusal(code: ErrorCode, message: str, *more: tuple[bytes, bytes]) -> tuple[Headers, bytes]:
     """The headers, `more` among them, and the body of an error (contract, "Every request")."""
-    body: bytes = json.encode({"error": message, "code": code})
+    body: bytes = codec.encode({"error": message, "code": code})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

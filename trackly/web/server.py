@@ -7,9 +7,9 @@ import resource
 from contextlib import suppress
 from typing import Any
 
+from core.memory import collect_less
 from trackly import preload
 from trackly.celery import app
-from trackly.memory import collect_less
 
 worker_class = "trackly.web.worker.Worker"
 preload_app = True  # a worker that replaces another is there at once

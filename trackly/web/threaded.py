@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.db import close_old_connections
 
-from trackly.api.codes import ErrorCode
+from core.http.codes import ErrorCode
 from trackly.web.refusal import refusal
 
 Scope = dict[str, Any]

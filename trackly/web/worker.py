@@ -7,7 +7,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from trackly.api.codes import ErrorCode
+from core.http.codes import ErrorCode
 from trackly.web.refusal import refusal
 
 HEAD_SECONDS = 10.0

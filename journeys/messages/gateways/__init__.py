@@ -7,7 +7,7 @@ from typing import Protocol
 
 from django.conf import settings
 
-from trackly.outbound import Caller, OutboundError, Permit
+from core.outbound import Caller, OutboundError, Permit
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import structlog
 
+from core.outbound import Caller, Permit
 from journeys.messages.gateways import Found, Outgoing
-from trackly.outbound import Caller, Permit
 
 logger = structlog.get_logger(__name__)
 

@@ -15,9 +15,9 @@ from typing import Annotated
 import msgspec
 from django.conf import settings
 
+from core.outbound import Caller, Endpoint, OutboundError, Permit, Request, Response, Verdict
+from core.outbound.twilio import CREDENTIALS, REFUSED, TOO_FAST, credentials, error_code
 from journeys.messages.gateways import Found, OptedOut, Outgoing
-from trackly.outbound import Caller, Endpoint, OutboundError, Permit, Request, Response, Verdict
-from trackly.outbound.twilio import CREDENTIALS, REFUSED, TOO_FAST, credentials, error_code
 
 _SERVICE = "twilio_messages"
 ENDPOINT = Endpoint(

@@ -8,13 +8,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from contacts import payload
-from contacts.bulk.models import BulkJob, JobStatus
 from contacts.carriers import offline_facts
 from contacts.models import Contact, ListContact
 from contacts.payload import ContactError
+from core import codec
+from ingestion.models import BulkJob, JobStatus
 from journeys.models import Enrollment
 from tests.benchmarks.peers.app import app
-from trackly.api import json
 
 
 @app.task
@@ -23,7 +23,7 @@ def one_contact(
 ) -> list[Any]:
     """The whole way of a contact: [created, joined, enrollments], or the entry of `errors`."""
     try:
-        contact = payload.parse(json.dumps(sent).encode(), sent)
+        contact = payload.parse(codec.dumps(sent).encode(), sent)
     except ContactError as error:
         return [{"index": index, "phone_number": sent.get("phone_number"), "code": error.code}]
     if list_id is None:
@@ -77,5 +77,5 @@ def add_up(outcomes: list[list[Any]], job_id: str) -> None:
         success_count=len(done),
         error_count=len(errors),
         completed_at=timezone.now(),
-        summary=json.dumps(summary),
+        summary=codec.dumps(summary),
     )

@@ -15,15 +15,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.authentication import account_of
+from accounts.models import Account
 from contacts import phone
-from contacts.bulk.models import BulkJob
 from contacts.carriers import offline_facts
 from contacts.models import Contact, ListContact, SendingList
+from core import codec
+from ingestion.models import BulkJob
 from journeys.models import Enrollment, Journey, JourneyStatus
 from tests.benchmarks.peers import resources, tasks
-from trackly.accounts.authentication import account_of
-from trackly.accounts.models import Account
-from trackly.api import json
 
 
 class PeerView(APIView):
@@ -159,7 +159,7 @@ class ImportExportView(PeerView):
                     parse_datetime(one["signup_date"]) if "signup_date" in one else now,
                     one.get("ip_address"),
                     one.get("url", ""),
-                    json.dumps(one.get("custom_fields", {})),
+                    codec.dumps(one.get("custom_fields", {})),
                 )
                 for one in sent
                 if one["phone_number"] in ids

@@ -10,7 +10,8 @@ class PoisonConfig(AppConfig):
 
     def ready(self) -> None:
         """Put the poison where every contact passes."""
-        from contacts.bulk import entries, process  # noqa: PLC0415 - the apps come first
+        from ingestion.jobs import process  # noqa: PLC0415 - the apps come first
+        from ingestion.pipeline import entries  # noqa: PLC0415 - the apps come first
 
         read, file = entries.read, Path(os.environ["POISON"])
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import psycopg
 
+from devstack.home import Home, free_port
+from devstack.stack import Stack
 from tests.client import LIST, Api
 from tests.faults.storm.clients import Client, Numbers, SlowClients
 from tests.faults.storm.faults import Faults
 from tests.faults.storm.proxy import Proxy
 from tests.faults.storm.reconcile import Reconciliation
-from trackly.embedded.home import Home, free_port
-from trackly.embedded.stack import Stack
 
 CLIENTS = 4
 _SETTINGS = {

@@ -11,8 +11,8 @@ from contextlib import suppress
 import psutil
 import redis
 
+from devstack.stack import Stack
 from tests.faults.storm.proxy import Proxy
-from trackly.embedded.stack import Stack
 
 _PAUSE = (0.3, 2.0)
 """Seconds between one fault and the next."""

@@ -10,7 +10,7 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from trackly import sql
+from core import sql
 
 LOCK_SECONDS = 2
 """How long a statement waits for its lock. Meanwhile all that comes after it to the same table waits too."""

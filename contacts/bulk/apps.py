@@ -1,7 +1,0 @@
-from django.apps import AppConfig
-
-
-class BulkConfig(AppConfig):
-    name = "contacts.bulk"
-    label = "bulk"
-    verbose_name = "Bulk jobs"

@@ -1,0 +1,237 @@
+"""The OpenAPI description's shared parts.
+
+Views describe themselves with drf-spectacular's `extend_schema`; as bodies are not made by serializers, their
+schemas are written out (trackly.api.schemas), in JSON Schema 2020-12 as OpenAPI 3.1 has it. Some of what that
+allows makes common generators fail or lose types, so it is not used: `const`, an open `anyOf` of a schema and
+anything, inline objects without a name.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+
+from core.http.codes import EVERYWHERE, ErrorCode
+
+Schema = dict[str, Any]
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+Body = dict[str, Any]
+"""An error's body, as the service says it."""
+
+
+def operation(
+    *, parameters: Sequence[OpenApiParameter] = (), **described: Any
+) -> Callable[[Handler], Handler]:
+    """Describe a view's method, as drf-spectacular's `extend_schema` does.
+
+    What is described is what is taken: ApiView refuses every query parameter that is not in `parameters`. A
+    method that is not described takes none.
+    """
+    names = frozenset(
+        parameter.name for parameter in parameters if parameter.location == OpenApiParameter.QUERY
+    )
+
+    def decorate(method: Handler) -> Handler:
+        method.query_parameters = names  # type: ignore[attr-defined]
+        method.reads_body = bool(described.get("request"))  # type: ignore[attr-defined]
+        decorated: Handler = extend_schema(parameters=list(parameters), **described)(method)
+        return decorated
+
+    return decorate
+
+
+NO_PARAMETERS = ErrorCode.INVALID_PARAMETER.body(
+    "verbose is an unknown query parameter; there are none here.", field="verbose"
+)
+"""The refusal of a parameter by an operation that takes none."""
+
+
+def ref(name: str) -> Schema:
+    """A component of the description, by name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def errors(*wanted: ErrorCode | Body) -> dict[Any, OpenApiResponse]:
+    """The error answers of an operation, by status, each with a real example of every code that it may bear.
+
+    Wanted are codes, or bodies (`ErrorCode.body`) where the operation says another sentence than usual.
+    """
+    by_status: dict[int, list[Body]] = {}
+    for error in wanted:
+        body = error.body() if isinstance(error, ErrorCode) else error
+        by_status.setdefault(ErrorCode(body["code"]).status, []).append(body)
+    return {
+        status: OpenApiResponse(
+            ref("Error"),
+            "\n".join(f"- `{body['code']}`: {ErrorCode(body['code']).meaning}" for body in bodies),
+            [OpenApiExample(body["code"], body) for body in bodies],
+        )
+        for status, bodies in sorted(by_status.items())
+    }
+
+
+def answers(good: dict[Any, OpenApiResponse], *wanted: ErrorCode | Body) -> dict[Any, OpenApiResponse]:
+    """All answers of an operation: the good ones, those errors, and those that every request may get.
+
+    Of `invalid_parameter` there is always an example: every operation refuses what it does not describe.
+    """
+    codes = {error if isinstance(error, ErrorCode) else error["code"] for error in wanted}
+    unknown = () if ErrorCode.INVALID_PARAMETER in codes else (NO_PARAMETERS,)
+    return {**good, **errors(*wanted, *unknown, *EVERYWHERE)}
+
+
+def header(name: str, description: str, *statuses: int, schema: Schema | None = None) -> OpenApiParameter:
+    """A header of the answers with these statuses; text, unless its schema says otherwise."""
+    kind = schema or {"type": "string"}
+    return OpenApiParameter(
+        name, kind, OpenApiParameter.HEADER, description=description, response=list(statuses)
+    )
+
+
+SECONDS: Schema = {"type": "integer", "minimum": 1, "examples": [5]}
+RETRY_AFTER = header(
+    "Retry-After", "Seconds after which to send the request again.", 202, 429, 503, schema=SECONDS
+)
+
+_REQUEST_ID: Schema = {
+    "description": "The answer's id in the service's logs: quote it when you ask support about the request.",
+    "required": True,
+    "schema": {"type": "string", "examples": ["7742eab329a74b19bad272cb72605d88"]},
+}
+_RATE: dict[str, Schema] = {
+    "RateLimit-Policy": {
+        "description": "The account's rate, where it has one: `q` requests in each window of `w` seconds.",
+        "schema": {"type": "string", "examples": ['"account";q=600;w=60']},
+    },
+    "RateLimit": {
+        "description": "What is left of it: `r` requests, for `t` seconds more.",
+        "schema": {"type": "string", "examples": ['"account";r=599;t=42']},
+    },
+}
+_CHALLENGE: Schema = {"description": "`ApiKey`: send X-Api-Key.", "schema": {"type": "string"}}
+
+ERROR_SCHEMAS: dict[str, Schema] = {
+    "Error": {
+        "type": "object",
+        "required": ["error", "code"],
+        "properties": {
+            "error": {"type": "string", "description": "What happened, in a sentence for people."},
+            "code": {
+                "type": "string",
+                "description": "What happened, in a word for programs. Codes may be added: take one that"
+                " you don't know for what its HTTP status says.",
+                "x-extensible-enum": list(ErrorCode),
+                "examples": [ErrorCode.INVALID_PARAMETER],
+            },
+            "field": {
+                "type": "string",
+                "description": "The parameter or field that is meant, where the error is about one.",
+                "examples": ["page"],
+            },
+            "reason": ref("NotSendableReason"),
+            "scope": {
+                "type": "string",
+                "description": "Of `forbidden`: the scope that the key lacks.",
+                "examples": ["contacts:write"],
+            },
+            "list_id": {"type": "integer", "description": "Of `list_exists`: the `id` of that list."},
+            "validation": ref("Validation"),
+        },
+        "description": "Any error. More keys may be added.",
+    },
+    "Pagination": {
+        "type": "object",
+        "required": ["page", "per_page", "total", "total_pages"],
+        "properties": {
+            "page": {"type": "integer", "minimum": 1},
+            "per_page": {"type": "integer", "minimum": 1, "maximum": 1000},
+            "total": {"type": "integer", "minimum": 0, "description": "Entries on all pages."},
+            "total_pages": {"type": "integer", "minimum": 0},
+        },
+        "description": "Where this page is among all pages.",
+    },
+}
+
+PAGE_PARAMETERS = [
+    OpenApiParameter(
+        "page",
+        {"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "default": 1},
+        description="Which page, counted from 1.",
+    ),
+    OpenApiParameter(
+        "per_page",
+        {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
+        description="Entries on a page.",
+    ),
+]
+
+
+class WrittenOut(AutoSchema):
+    """Describes an operation by what `extend_schema` says and nothing else."""
+
+    def get_description(self) -> str:  # type: ignore[override] # drf-spectacular's, not DRF's
+        """Nothing, where nothing is said: a view's docstring is for developers."""
+        return ""
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "accounts.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> Schema:  # noqa: ARG002
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Api-Key",
+            "description": "`trk_` and 32 letters or digits. A key has scopes, and may have an end date.",
+        }
+
+    def get_security_requirement(self, auto_schema: Any) -> Schema:
+        """With the scope that the key needs (OpenAPI 3.1 allows such names for any scheme)."""
+        needed = auto_schema.view.scopes.get(auto_schema.method)
+        return {self.name: [needed.value] if needed else []}
+
+
+@cache
+def _about() -> str:
+    return (settings.BASE_DIR / "trackly/api/description.md").read_text()
+
+
+def complete(result: Schema, **_: Any) -> Schema:
+    """drf-spectacular's hook: add what is written out (introduction, schemas) and what holds everywhere."""
+    from trackly.api.schemas import SCHEMAS  # noqa: PLC0415 - which imports this module
+
+    result["info"]["description"] = _about()
+    components = result["components"]
+    components["schemas"] = dict(sorted({**ERROR_SCHEMAS, **SCHEMAS}.items()))
+    components["headers"] = {"X-Request-Id": _REQUEST_ID, **_RATE}
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            _complete_operation(operation)
+    return result
+
+
+def _name_scope(operation: Schema) -> None:
+    """Say in the text, too, which scope the key needs: pages show no security requirements' names."""
+    for requirement in operation.get("security", ()):
+        for scope in requirement.get(ApiKeyScheme.name, ()):
+            needs = f"Needs a key with the scope `{scope}`."
+            operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
+
+
+def _complete_operation(operation: Schema) -> None:
+    _name_scope(operation)
+    operation["tags"] = [tag.capitalize() for tag in operation["tags"]]
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
+    names = ["X-Request-Id", *(_RATE if operation.get("security") else ())]
+    for status, response in operation["responses"].items():
+        headers = response.setdefault("headers", {})
+        headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in names})
+        if status == "401":
+            headers["WWW-Authenticate"] = _CHALLENGE

@@ -1,4 +1,0 @@
-"""The stack on one machine, from wheels: PostgreSQL, Redis, web, workers, beat. For trying it, and for tests.
-
-`python -m trackly.embedded up | demo | servers`. Nothing of this is used in production.
-"""
