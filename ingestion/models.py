@@ -9,8 +9,8 @@ job    queued ──► processing ──► completed       slice   pending ─
           └───────────┴──────► cancelled
 ```
 
-A completed job is retried where contacts were not paid for (ingestion.pipeline.screening.RUN_AGAIN): they leave the
-slice that is done for a new one (ingestion.jobs.control).
+A completed job is retried where contacts were not paid for (ingestion.pipeline.screening, RUN_AGAIN): they
+leave the slice that is done for a new one (ingestion.jobs.control).
 """
 
 import uuid

@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Account
 from contacts.models import SendingList
 from core import sql
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.models import BulkJob
 from journeys.models import Journey
 from tests.client import LIST, Api, eventually

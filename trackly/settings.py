@@ -407,7 +407,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "Service", "description": "About the API itself."},
     ],
     "SCHEMA_PATH_PREFIX": "/api/v2",
-    "POSTPROCESSING_HOOKS": ["trackly.api.openapi.complete"],
+    "POSTPROCESSING_HOOKS": ["trackly.api.completion.complete"],
     "SORT_OPERATION_PARAMETERS": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

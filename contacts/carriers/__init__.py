@@ -12,8 +12,8 @@ from contacts.carriers import live, offline
 from contacts.facts import UNVERIFIED, Facts
 from contacts.models import LineType
 from contacts.phone import Number
-from devstack.sandbox.numbers import NUMBERS
 from lookups.line import NOT_IN_SERVICE
+from lookups.sandbox import NUMBERS
 from lookups.single_flight import Known
 
 __all__ = ["UNVERIFIED", "Facts", "known", "look_up", "offline_facts", "on_network", "reason_of"]

@@ -27,8 +27,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from devstack.sandbox import messages, wire
 from devstack.sandbox.faults import BLOCKED, Faults, Log
 from devstack.sandbox.messages import Messages
-from devstack.sandbox.numbers import NUMBERS, Number
 from devstack.sandbox.stripe import Stripe, signature
+from lookups.sandbox import NUMBERS, Number
 
 _TWILIO = re.compile(r"/v2/PhoneNumbers/(\+[0-9]{2,15})")
 _TELNYX = re.compile(r"/v2/number_lookup/(\+[0-9]{2,15})")

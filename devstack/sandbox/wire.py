@@ -6,8 +6,8 @@ the table's carrier look-up, Telnyx' those of its paid validation.
 
 from typing import Any
 
-from devstack.sandbox.numbers import CARRIER, Number
 from lookups.line import LineKind
+from lookups.sandbox import CARRIER, Number
 
 _TWILIO_KINDS = {LineKind.MOBILE: "mobile", LineKind.VOIP: "nonFixedVoip", LineKind.LANDLINE: "landline"}
 _TELNYX_KINDS = {LineKind.MOBILE: "mobile", LineKind.VOIP: "voip", LineKind.LANDLINE: "fixed line"}

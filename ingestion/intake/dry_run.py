@@ -14,12 +14,11 @@ from accounts.models import Account
 from billing.gate import require_billable
 from core import sql
 from core.http.errors import ApiError
-from ingestion.intake.accept import Batch
-from ingestion.jobs.finalize import summarize
-from ingestion.jobs.process import report
+from ingestion.batch import Batch
 from ingestion.pipeline import screening
 from ingestion.pipeline.apply import forecast
 from ingestion.pipeline.entries import find_lists, read
+from ingestion.pipeline.report import report, summarize
 
 _AT_ONCE = 2
 """In a web process: what a dry run costs, other requests wait for."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 from billing.gate import require_billable
 from core import codec
 from core.http.errors import ApiError
-from ingestion.intake.accept import look_over, new_slice, unpack
+from ingestion.batch import look_over, new_slice, unpack
 from ingestion.jobs.finalize import settle
 from ingestion.models import BulkJob, BulkSlice, JobStatus, Lane, SliceStatus
 from ingestion.pipeline.screening import RUN_AGAIN

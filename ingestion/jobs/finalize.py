@@ -1,21 +1,17 @@
 """The end of a job: the summary, from what its slices did, and the word to whoever waits."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
-from contacts.models import SendingList
 from core import codec, sql
 from ingestion import logs
 from ingestion.jobs import waiting
-from ingestion.jobs.process import Report, give_up
+from ingestion.jobs.abandon import give_up
 from ingestion.models import BulkJob, BulkSlice, JobStatus, SliceStatus
+from ingestion.pipeline.report import Report, summarize
 from ingestion.pipeline.screening import RUN_AGAIN
-from journeys.enroll import greetings
 
 _LOCK = """
 SELECT id, account_id, kind, total, request_id, created_at, started_at,
@@ -33,8 +29,6 @@ _END = """
 UPDATE bulk_bulkjob SET status = %(status)s, summary = %(summary)s, completed_at = clock_timestamp()
 WHERE id = %(id)s RETURNING completed_at
 """
-
-_COUNTS = ("success_count", "error_count", "contacts_created", "list_contacts_created", "journeys_enrolled")
 
 
 def settle(job_id: UUID) -> int | None:
@@ -103,42 +97,3 @@ def _status_before(errors: str) -> SliceStatus:
     """How a slice with these errors had ended before it was retried: in one that failed nothing was asked."""
     codes = {entry["code"] for entry in codec.loads(errors.encode())}
     return SliceStatus.DONE if codes & RUN_AGAIN else SliceStatus.FAILED
-
-
-def summarize(slices: Sequence[Report]) -> dict[str, Any]:
-    """The answer's body (contract, "The answer")."""
-    errors = [entry for part in slices for entry in codec.loads(part.errors.encode())]
-    summary: dict[str, Any] = {name: sum(getattr(part, name) for part in slices) for name in _COUNTS}
-    counts = {name: summary.pop(name) for name in _COUNTS[2:]}
-    summary["errors"] = sorted(errors, key=lambda entry: entry["index"])
-    summary.update(counts)
-    if warnings := _warnings(slices):
-        summary["warnings"] = warnings
-    return summary
-
-
-def _warnings(slices: Iterable[Report]) -> list[str]:
-    """One per list whose journeys nobody asked for, one per list with members who had opted out."""
-    asked: dict[int, bool] = defaultdict(bool)
-    opted_out: dict[int, int] = defaultdict(int)
-    for part in slices:
-        for key, (used_journeys, count) in part.lists.items():
-            asked[int(key)] |= used_journeys
-            opted_out[int(key)] += count
-    journeys = greetings(list_id for list_id, used in asked.items() if not used)
-    about = journeys.keys() | {list_id for list_id, count in opted_out.items() if count}
-    if not about:
-        return []
-    lists = SendingList.objects.filter(pk__in=about).order_by("phone_number")
-    warnings = []
-    for list_id, phone_number in lists.values_list("pk", "phone_number"):
-        if names := ", ".join(f'"{journey.name}"' for journey in journeys.get(list_id, ())):
-            warnings.append(
-                f"List {phone_number} has active Welcome Journeys ({names}), "
-                "but no contact of this batch set use_journeys."
-            )
-        if count := opted_out.get(list_id, 0):
-            who = "1 contact was" if count == 1 else f"{count} contacts were"
-            stay = "stays" if count == 1 else "stay"
-            warnings.append(f"List {phone_number}: {who} unsubscribed before and {stay} unsubscribed.")
-    return warnings

@@ -6,7 +6,7 @@ from typing import Any
 from contacts import payload
 from core import codec
 from core.http.spreadsheet import cell, line_writer
-from ingestion.intake.accept import unpack
+from ingestion.batch import unpack
 from ingestion.models import BulkJob, BulkSlice, SliceStatus
 from ingestion.pipeline.entries import IN_PAYLOAD, numbers_as_sent
 

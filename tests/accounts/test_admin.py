@@ -15,7 +15,8 @@ from accounts.keys import create_key, find_key
 from accounts.models import ApiKey
 from billing.models import CachedUse, ClosedMonth
 from contacts.models import Contact, ListContact, ListTally
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.jobs.process import process
 from ingestion.models import BulkJob, BulkSlice
 from tests.support import LIST, joins, new_account, new_journey

@@ -6,7 +6,7 @@ import pytest
 
 from core.http.body import MAX_DEPTH, read_object
 from core.http.errors import ApiError
-from ingestion.intake.accept import read_batch
+from ingestion.batch import read_batch
 
 
 def nested(levels: int) -> str:

@@ -176,7 +176,8 @@ def statements_per_slice() -> None:
 def _count(run: Running) -> list[tuple[int, int]]:
     from accounts.models import Account  # noqa: PLC0415
     from core.http.body import read_object  # noqa: PLC0415
-    from ingestion.intake.accept import accept, read_batch  # noqa: PLC0415
+    from ingestion.batch import read_batch  # noqa: PLC0415
+    from ingestion.intake.accept import accept  # noqa: PLC0415
     from ingestion.jobs.finalize import settle_within  # noqa: PLC0415
     from ingestion.jobs.process import process  # noqa: PLC0415
     from tests.support import statements  # noqa: PLC0415

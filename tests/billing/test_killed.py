@@ -7,7 +7,8 @@ import pytest
 from billing.models import BillingConfig, LedgerEntry, PaymentMethod, Validation
 from contacts.models import ListContact
 from devstack.sandbox.server import Stub
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from lookups.models import Lookup
 from tests.billing.conftest import STRIDE, Run
 from tests.support import contact, new_account, new_numbers

@@ -9,7 +9,8 @@ import pytest
 from django.db import OperationalError, connections
 
 from core.http.errors import ApiError
-from ingestion.intake.accept import Batch, accept, cut, pack, read_batch, unpack
+from ingestion.batch import Batch, cut, pack, read_batch, unpack
+from ingestion.intake.accept import accept
 from ingestion.intake.idempotency import IdempotencyKey
 from ingestion.models import BulkJob, BulkSlice
 from tests.support import new_account

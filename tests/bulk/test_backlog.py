@@ -10,7 +10,8 @@ from django.test import Client
 from accounts.keys import create_key
 from core.http.errors import ApiError
 from devstack.stack import Stack
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.intake.backlog import backlog
 from ingestion.jobs.process import process
 from ingestion.models import BulkJob, BulkSlice, Incident

@@ -4,8 +4,9 @@ import pytest
 
 from billing.models import BillingConfig, PaymentMethod
 from core.http.errors import ApiError
-from ingestion.intake.accept import accept, read_batch
-from ingestion.jobs import control, fairness
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
+from ingestion.jobs import abandon, control, fairness
 from ingestion.jobs import process as processing
 from ingestion.jobs.finalize import settle
 from ingestion.models import BulkJob
@@ -19,7 +20,7 @@ def failed_job() -> tuple[BulkJob, int]:
     account, _ = new_account()
     body = f'[{{"phone_number": "{new_number()}", "list_number": "{LIST}"}}]'
     job, [slice_id] = accept(account, read_batch({"contacts": body.encode()}))
-    processing.give_up(slice_id)
+    abandon.give_up(slice_id)
     return job, slice_id
 
 
@@ -54,7 +55,7 @@ def test_who_may_not_be_billed_any_more_can_not_have_a_validation_retried() -> N
     PaymentMethod.objects.create(billing=config, brand="visa", last_four="4242")
     body = f'[{{"phone_number": "{new_number()}", "list_number": "{LIST}", "use_validation": true}}]'
     job, [slice_id] = accept(account, read_batch({"contacts": body.encode()}))
-    processing.give_up(slice_id)
+    abandon.give_up(slice_id)
     settle(job.pk)
     BillingConfig.objects.update(status="suspended")
     with pytest.raises(ApiError) as refused:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from core.http.errors import ApiError
+from ingestion.batch import read_batch
 from ingestion.intake import dry_run
-from ingestion.intake.accept import read_batch
 from ingestion.models import BulkJob
 from tests.support import contact, new_account
 

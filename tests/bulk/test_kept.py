@@ -11,7 +11,8 @@ from django.test import Client
 
 from accounts.keys import create_key
 from accounts.models import Account
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.jobs.finalize import settle
 from ingestion.jobs.process import process
 from ingestion.models import BulkJob, BulkSlice

@@ -120,7 +120,7 @@ def test_what_is_rolled_back_leaves_no_line(
             processing.process(slice_id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(processing, "_end", fail)
+        patch.setattr(processing, "end_job", fail)
         assert lines_of(run_and_fail, django_capture_on_commit_callbacks) == []
     [done] = lines_of(lambda: processing.process(slice_id), django_capture_on_commit_callbacks)
     assert (done["event"], done["attempts"]) == ("slice_done", 1)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from contacts.models import ListContact, SendingList
-from ingestion.intake.accept import read_batch
+from ingestion.batch import read_batch
 from ingestion.intake.dry_run import dry_run
 from ingestion.jobs import process as processing
 from ingestion.jobs.finalize import settle_within

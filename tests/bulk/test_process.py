@@ -17,8 +17,9 @@ from billing.models import BillingConfig, Disposition, LedgerEntry, PaymentMetho
 from billing.validation import Finding
 from contacts.models import Contact, ListContact
 from devstack.sandbox.server import Stub
-from ingestion.intake.accept import accept, read_batch, unpack
-from ingestion.jobs import control
+from ingestion.batch import read_batch, unpack
+from ingestion.intake.accept import accept
+from ingestion.jobs import claims, control
 from ingestion.jobs import finalize as settling
 from ingestion.jobs import process as processing
 from ingestion.models import BulkSlice, Incident
@@ -77,7 +78,7 @@ def test_a_run_that_comes_second_at_the_commit_does_nothing(monkeypatch: pytest.
 def test_what_breaks_at_the_end_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
-    monkeypatch.setattr(processing, "_finish", _raise(RuntimeError("the worker dies")))
+    monkeypatch.setattr(processing, "finish", _raise(RuntimeError("the worker dies")))
     with pytest.raises(RuntimeError):
         processing.process(slice_id)
     assert not Contact.objects.exists()
@@ -89,7 +90,7 @@ def test_what_breaks_at_the_end_leaves_nothing_behind(monkeypatch: pytest.Monkey
 
 def test_a_deadlock_is_run_again_without_a_trace(monkeypatch: pytest.MonkeyPatch, stub: Stub) -> None:
     account = billed(new_account()[0])
-    finish, victims = processing._finish, [1, 2]
+    finish, victims = claims.finish, [1, 2]
 
     def deadlocked(*arguments: Any, **options: Any) -> bool:
         if victims:
@@ -97,7 +98,7 @@ def test_a_deadlock_is_run_again_without_a_trace(monkeypatch: pytest.MonkeyPatch
             raise OperationalError from errors.DeadlockDetected()
         return finish(*arguments, **options)
 
-    monkeypatch.setattr(processing, "_finish", deadlocked)
+    monkeypatch.setattr(processing, "finish", deadlocked)
     summary = run(account, contact("+12025550115", use_validation=True), contact())
     assert (summary["success_count"], summary["error_count"], LedgerEntry.objects.count()) == (1, 1, 1)
     assert stub.asked("telnyx", "+12025550115") == 1
@@ -133,7 +134,7 @@ def test_a_slice_that_always_breaks_is_given_up_and_the_job_fails(
 def test_a_message_that_comes_twice_is_no_failed_attempt(settings: Any) -> None:
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
-    assert processing.claim(slice_id) is not None
+    assert claims.claim(slice_id) is not None
     for _ in range(10):
         assert processing.process(slice_id) == []
     assert BulkSlice.objects.get().attempts == 0
@@ -148,7 +149,7 @@ def test_a_slice_whose_workers_all_fall_silent_is_given_up(settings: Any) -> Non
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
     for _ in range(settings.TRACKLY_SLICE_ATTEMPTS):  # the first finds a slice that nobody has had
-        assert processing.claim(slice_id) is not None
+        assert claims.claim(slice_id) is not None
     processing.process(slice_id)
     settling.settle(job.pk)
     job.refresh_from_db()
@@ -168,7 +169,7 @@ def test_one_contact_that_kills_its_workers_does_not_keep_the_others(settings: A
             processing.halved_after() if slice_.size > 1 else settings.TRACKLY_SLICE_ATTEMPTS
         )
         if is_run and "poison" in str(unpack(slice_.payload)):
-            assert processing.claim(pending[0], by="its task") is not None  # and the worker dies
+            assert claims.claim(pending[0], by="its task") is not None  # and the worker dies
             deaths += 1
         else:
             pending += processing.process(pending.pop(0), by="its task")

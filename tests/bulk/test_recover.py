@@ -10,7 +10,8 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from ingestion import tasks
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.jobs import process as processing
 from ingestion.jobs import recovery
 from ingestion.jobs.finalize import settle

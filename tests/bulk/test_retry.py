@@ -12,14 +12,14 @@ from accounts.models import Account
 from billing.models import BillingConfig, LedgerEntry, PaymentMethod
 from contacts.models import ListContact
 from core.http.errors import ApiError
-from devstack.sandbox.numbers import NUMBERS, Number
 from devstack.sandbox.server import Stub
-from ingestion.jobs import control, fairness
+from ingestion.jobs import abandon, control, fairness
 from ingestion.jobs import finalize as settling
 from ingestion.jobs import process as processing
 from ingestion.jobs.results import errors_csv, outcomes
 from ingestion.models import BulkJob, BulkSlice
 from lookups.models import Lookup
+from lookups.sandbox import NUMBERS, Number
 from tests.support import accept_batch, contact, new_account, new_number
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("hasty")]
@@ -185,7 +185,7 @@ def test_a_worker_that_dies_in_the_middle_costs_nothing_twice(
     answered(monkeypatch)
     [slice_id] = retried(job)
     with monkeypatch.context() as dying:
-        dying.setattr(processing, "_finish", _dies)
+        dying.setattr(processing, "finish", _dies)
         with pytest.raises(RuntimeError):
             processing.process(slice_id)
     assert (fresh(job).error_count, LedgerEntry.objects.count(), ListContact.objects.count()) == (1, 0, 0)
@@ -205,7 +205,7 @@ def test_a_retry_that_can_not_be_processed_fails_like_any_other(
 ) -> None:
     job = run(account, paid(SILENT), contact())
     [slice_id] = retried(job)
-    processing.give_up(slice_id)
+    abandon.give_up(slice_id)
     settling.settle(job.pk)
     assert (fresh(job).status, codes(job)) == ("failed", [(0, "internal_error")])
     answered(monkeypatch)
@@ -218,7 +218,7 @@ def test_a_failed_job_runs_both_again(
 ) -> None:
     settings.TRACKLY_SLICE_SIZE = 1
     job, slice_ids = accept_batch(account, paid(SILENT), contact())
-    processing.give_up(slice_ids[1])
+    abandon.give_up(slice_ids[1])
     drive(slice_ids[:1])
     settling.settle(job.pk)
     assert (fresh(job).status, codes(job)) == ("failed", [(0, "provider_error"), (1, "internal_error")])

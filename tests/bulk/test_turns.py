@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts.models import Account
 from ingestion import tasks
-from ingestion.intake.accept import accept, read_batch
-from ingestion.jobs import control, fairness, process, recovery
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
+from ingestion.jobs import abandon, control, fairness, process, recovery
 from ingestion.models import BulkJob, BulkSlice, Lane
 from tests.support import LIST, new_account
 
@@ -139,7 +140,7 @@ def test_a_retried_job_waits_for_its_turn_too(account: Account, sent: list[UUID]
     jobs = [post(account) for _ in range(2)]
     for job in jobs:
         [slice_id] = job.slices.values_list("pk", flat=True)
-        process.give_up(slice_id)
+        abandon.give_up(slice_id)
         tasks.settle(str(job.pk))
     busy = [post(account) for _ in range(2)]
     for job in jobs:

@@ -9,7 +9,8 @@ from django.db import DatabaseError
 
 from core.redis_client import client
 from devstack.stack import Stack
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.jobs import waiting
 from ingestion.jobs.finalize import settle
 from ingestion.jobs.process import process

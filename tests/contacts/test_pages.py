@@ -14,7 +14,8 @@ from accounts.keys import create_key
 from accounts.models import Account
 from contacts import payload, queries
 from contacts.models import Contact, ListContact, SendingList
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.jobs.process import process
 from ingestion.pipeline.fields import MAX_BYTES
 from tests.support import LIST, new_account, new_numbers

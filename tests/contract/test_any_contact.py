@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts.models import Contact, ListContact
-from ingestion.intake.accept import accept, read_batch
+from ingestion.batch import read_batch
+from ingestion.intake.accept import accept
 from ingestion.jobs.finalize import settle
 from ingestion.jobs.process import process
 from tests.support import LIST, new_account, new_number

@@ -19,8 +19,8 @@ from contacts.payload import MAX_CONTACT_BYTES
 from core import codec
 from core.http.body import MAX_BODY_BYTES
 from core.http.query import MOST_PER_PAGE
-from devstack.sandbox.numbers import NUMBERS
-from ingestion.intake.accept import MAX_CONTACTS
+from ingestion.batch import MAX_CONTACTS
+from lookups.sandbox import NUMBERS
 from tests.conftest import RunningStack
 from tests.contract.described import operations
 from tests.support import EXAMPLES

@@ -11,10 +11,10 @@ from core.outbound.calling import caller
 from devstack.home import free_port
 from devstack.sandbox import server, wire
 from devstack.sandbox.faults import KINDS
-from devstack.sandbox.numbers import Number
 from devstack.sandbox.server import Stub
 from devstack.stack import Stack
 from lookups.line import Line, LineKind
+from lookups.sandbox import Number
 from lookups.sources import SOURCES, first_answer, realphonevalidation, telnyx, twilio
 from tests.support import eventually, new_number
 

@@ -14,8 +14,9 @@ from core.http.codes import OF_CONTACTS
 from core.http.prefer import wait_of
 from core.http.query import boolean, choice, moment, page_of
 from core.http.spool import spooled, with_array
+from ingestion.batch import read_batch
 from ingestion.intake import idempotency
-from ingestion.intake.accept import accept, read_batch
+from ingestion.intake.accept import accept
 from ingestion.intake.dry_run import dry_run
 from ingestion.jobs import control, listing
 from ingestion.jobs.results import errors_csv, outcomes, with_numbers

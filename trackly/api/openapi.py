@@ -7,10 +7,8 @@ anything, inline objects without a name.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, TypeVar
 
-from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
@@ -98,12 +96,12 @@ RETRY_AFTER = header(
     "Retry-After", "Seconds after which to send the request again.", 202, 429, 503, schema=SECONDS
 )
 
-_REQUEST_ID: Schema = {
+REQUEST_ID: Schema = {
     "description": "The answer's id in the service's logs: quote it when you ask support about the request.",
     "required": True,
     "schema": {"type": "string", "examples": ["7742eab329a74b19bad272cb72605d88"]},
 }
-_RATE: dict[str, Schema] = {
+RATE: dict[str, Schema] = {
     "RateLimit-Policy": {
         "description": "The account's rate, where it has one: `q` requests in each window of `w` seconds.",
         "schema": {"type": "string", "examples": ['"account";q=600;w=60']},
@@ -113,7 +111,7 @@ _RATE: dict[str, Schema] = {
         "schema": {"type": "string", "examples": ['"account";r=599;t=42']},
     },
 }
-_CHALLENGE: Schema = {"description": "`ApiKey`: send X-Api-Key.", "schema": {"type": "string"}}
+CHALLENGE: Schema = {"description": "`ApiKey`: send X-Api-Key.", "schema": {"type": "string"}}
 
 ERROR_SCHEMAS: dict[str, Schema] = {
     "Error": {
@@ -195,43 +193,3 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         """With the scope that the key needs (OpenAPI 3.1 allows such names for any scheme)."""
         needed = auto_schema.view.scopes.get(auto_schema.method)
         return {self.name: [needed.value] if needed else []}
-
-
-@cache
-def _about() -> str:
-    return (settings.BASE_DIR / "trackly/api/description.md").read_text()
-
-
-def complete(result: Schema, **_: Any) -> Schema:
-    """drf-spectacular's hook: add what is written out (introduction, schemas) and what holds everywhere."""
-    from trackly.api.schemas import SCHEMAS  # noqa: PLC0415 - which imports this module
-
-    result["info"]["description"] = _about()
-    components = result["components"]
-    components["schemas"] = dict(sorted({**ERROR_SCHEMAS, **SCHEMAS}.items()))
-    components["headers"] = {"X-Request-Id": _REQUEST_ID, **_RATE}
-    for operations in result["paths"].values():
-        for operation in operations.values():
-            _complete_operation(operation)
-    return result
-
-
-def _name_scope(operation: Schema) -> None:
-    """Say in the text, too, which scope the key needs: pages show no security requirements' names."""
-    for requirement in operation.get("security", ()):
-        for scope in requirement.get(ApiKeyScheme.name, ()):
-            needs = f"Needs a key with the scope `{scope}`."
-            operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
-
-
-def _complete_operation(operation: Schema) -> None:
-    _name_scope(operation)
-    operation["tags"] = [tag.capitalize() for tag in operation["tags"]]
-    if "requestBody" in operation:
-        operation["requestBody"]["required"] = True
-    names = ["X-Request-Id", *(_RATE if operation.get("security") else ())]
-    for status, response in operation["responses"].items():
-        headers = response.setdefault("headers", {})
-        headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in names})
-        if status == "401":
-            headers["WWW-Authenticate"] = _CHALLENGE

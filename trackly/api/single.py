@@ -12,8 +12,9 @@ from core.http.body import read_body, read_object
 from core.http.codes import ErrorCode
 from core.http.errors import ApiError
 from core.http.prefer import wait_of
+from ingestion.batch import look_over
 from ingestion.intake import idempotency
-from ingestion.intake.accept import accept, look_over
+from ingestion.intake.accept import accept
 from ingestion.intake.idempotency import IdempotencyKey
 from ingestion.jobs.results import outcomes
 from ingestion.jobs.waiting import wait_for

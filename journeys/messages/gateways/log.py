@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 
 from core.outbound import Caller, Permit
-from journeys.messages.gateways import Found, Outgoing
+from journeys.messages.gateways.base import Found, Outgoing
 
 logger = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from core.outbound import Caller, Endpoint, OutboundError, Permit, Request, Response, Verdict
 from core.outbound.twilio import CREDENTIALS, REFUSED, TOO_FAST, credentials, error_code
-from journeys.messages.gateways import Found, OptedOut, Outgoing
+from journeys.messages.gateways.base import Found, OptedOut, Outgoing
 
 _SERVICE = "twilio_messages"
 ENDPOINT = Endpoint(
