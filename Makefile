@@ -38,15 +38,15 @@ bench: $(VENV)/dev.stamp ## measure, 40 minutes; ONLY="latency fair" for some of
 format: $(VENV)/dev.stamp ## let ruff write
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-lint: $(VENV)/dev.stamp ## ruff, without writing
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+lint: $(VENV)/dev.stamp ## ruff, without writing; import-linter: imports point down
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
 
 types: $(VENV)/dev.stamp ## mypy --strict over code and tests
 	@$(BIN)/python -m mypy .
 
 audit: $(VENV)/dev.stamp ## bandit over the code; known vulnerabilities of what production installs, where PyPI says them
 	@# B608 is ruff's S608, which `make lint` looks at.
-	@$(BIN)/bandit --quiet --recursive --severity-level medium --skip B608 trackly contacts journeys billing
+	@$(BIN)/bandit --quiet --recursive --severity-level medium --skip B608 accounts billing contacts core ingestion journeys lookups trackly
 	@$(BIN)/pip-audit --requirement requirements-production.lock --disable-pip --progress-spinner off
 
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from journeys import conditions
+from journeys import conditions, text
 from journeys.conditions import AllOf, AnyOf, Event, HappenedTest, Problem, Test
-from journeys.messages import text
 
 MOST_STEPS = 100
 LONGEST = timedelta(days=30)

@@ -8,8 +8,8 @@ from django.template.loader import render_to_string
 from journeys.builder.drafts import Entry, Fault, described
 from journeys.builder.funnel import Stage
 from journeys.engine.run import describe
-from journeys.messages.text import LONGEST_TEMPLATE, segments
 from journeys.steps import END, Condition, Message, Step
+from journeys.text import LONGEST_TEMPLATE, segments
 
 WIDTH, HEIGHT, GAP = 300, 56, 34
 _LANE = 16

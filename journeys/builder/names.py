@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from core import sql
 from journeys.builder.drafts import Entry, Fault
-from journeys.messages.text import BUILT_IN, tags
 from journeys.models import Journey
 from journeys.steps import Message, SetField
+from journeys.text import BUILT_IN, tags
 
 # Of the newest memberships of the newest lists: an account may have millions.
 _FIELD_NAMES = """

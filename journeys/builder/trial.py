@@ -9,9 +9,9 @@ from journeys import clock
 from journeys.builder.drafts import TITLES
 from journeys.conditions import Person
 from journeys.engine.run import Traveller, describe, go_on
-from journeys.messages.text import segments
 from journeys.models import EnrollmentStatus
 from journeys.steps import Message, Plan, kind_of
+from journeys.text import segments
 
 MOST_LINES = 500
 """A loop may take a hundred steps an hour, for a month."""

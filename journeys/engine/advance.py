@@ -17,9 +17,9 @@ from journeys import clock, opt_out
 from journeys.conditions import Event, HappenedTest, ListTest, Person, leaves
 from journeys.engine.claim import MOST_ATTEMPTS
 from journeys.engine.run import Progress, Traveller, go_on
-from journeys.messages.text import segments
 from journeys.models import EnrollmentStatus, JourneyStatus, JourneyVersion
 from journeys.steps import Condition, Plan
+from journeys.text import segments
 
 logger = structlog.get_logger(__name__)
 

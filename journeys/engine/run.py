@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from journeys import clock
+from journeys import clock, text
 from journeys.clock import QuietHours
 from journeys.conditions import Person
-from journeys.messages import text
 from journeys.models import EnrollmentStatus
 from journeys.steps import (
     EXPIRES,
@@ -35,7 +34,7 @@ class Traveller:
     where: ZoneInfo
     person: Person
     known: Mapping[str, str]
-    """Macros beside the custom fields (journeys.messages.text.BUILT_IN)."""
+    """Macros beside the custom fields (journeys.text.BUILT_IN)."""
     reachable: bool = True
     """The carrier says that the number can take a message."""
     on_hold: datetime | None = None

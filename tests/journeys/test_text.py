@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from journeys.messages.text import LONGEST, LONGEST_TEMPLATE, LONGEST_VALUE, problems, render, segments, tags
+from journeys.text import LONGEST, LONGEST_TEMPLATE, LONGEST_VALUE, problems, render, segments, tags
 
 KNOWN = {"phone_number": "+14155559876", "list_name": "Deals", "brand_name": "Acme"}
 
