@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -190,19 +189,19 @@ class ApiKeyAdmin(TableAdmin):
     )
     def rotate(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Make a successor with the same scopes; the old key works on for a while."""
+        key = self.asked_about(request, object_id)
         form = RotateForm(request.POST or None)
         if not form.is_valid():
-            key = get_object_or_404(ApiKey, pk=object_id)
-            shown = {"title": f"Rotate {key}", "form": form, "back": _page(object_id)}
+            shown = {"title": f"Rotate {key}", "form": form, "back": _page(key.pk)}
             context = {**admin.site.each_context(request), **shown}
             return TemplateResponse(request, "accounts/rotate.html", context)
         overlap = timedelta(hours=form.cleaned_data["overlap_hours"])
         try:
-            made, new_key = rotate_key(object_id, overlap=overlap, expires_at=form.cleaned_data["expires_at"])
+            made, new_key = rotate_key(key.pk, overlap=overlap, expires_at=form.cleaned_data["expires_at"])
         except NotRotatable as exc:
             messages.error(request, str(exc))
-            return HttpResponseRedirect(_page(object_id))
-        old = ApiKey.objects.get(pk=object_id)
+            return HttpResponseRedirect(_page(key.pk))
+        old = ApiKey.objects.get(pk=key.pk)
         self.log_change(request, old, f"Rotated; the successor is {made.hint}….")
         self.log_addition(request, made, f"Created as the successor of {old.hint}….")
         _show_once(request, new_key)
@@ -213,22 +212,22 @@ class ApiKeyAdmin(TableAdmin):
         description="Revoke", url_path="revoke", permissions=["change"]
     )
     def revoke(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        key = get_object_or_404(ApiKey, pk=object_id)
+        key = self.asked_about(request, object_id)
         if key.revoked_at is not None:
             messages.info(request, "This key is revoked already.")
-            return HttpResponseRedirect(_page(object_id))
+            return HttpResponseRedirect(_page(key.pk))
         used = (
             f"It was last used at {key.last_used_at:%Y-%m-%d %H:%M} UTC."
             if key.last_used_at
             else "It was never used."
         )
         question = f"Answer all requests with {key} 401 from now on? This can't be undone. {used}"
-        if ask := confirmed(request, title="Revoke", question=question, back=_page(object_id)):
+        if ask := confirmed(request, title="Revoke", question=question, back=_page(key.pk)):
             return ask
-        ApiKey.objects.filter(pk=object_id, revoked_at=None).update(revoked_at=timezone.now())
+        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
         self.log_change(request, key, "Revoked.")
         messages.success(request, "Revoked: requests with this key are answered 401 from now on.")
-        return HttpResponseRedirect(_page(object_id))
+        return HttpResponseRedirect(_page(key.pk))
 
 
 def _show_once(request: HttpRequest, key: str) -> None:

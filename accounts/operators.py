@@ -1,5 +1,7 @@
 """Who works in the admin: users and groups, what they did, and logins (django-axes)."""
 
+from typing import Any
+
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
 from django.contrib import admin, messages
@@ -30,6 +32,23 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "first_name", "last_name", "state", "rights", "last_login")
 
+    RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+    """What gives rights in the admin."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may change users is no superuser by that: a superuser's password would make that person one."""
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed and _may_touch(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Rights are a superuser's to give: anybody else could give all of them to themselves."""
+        shown = super().get_readonly_fields(request, obj)
+        return shown if _is_superuser(request) else (*shown, *self.RIGHTS)
+
     @display(description="State", label={"Active": "success", "Deactivated": "danger"})  # type: ignore[untyped-decorator] # unfold ships no types
     def state(self, user: User) -> str:
         return "Active" if user.is_active else "Deactivated"
@@ -57,7 +76,30 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, TableAdmin):  # type: ignore[misc]
-    pass
+    """What a group may do is a superuser's to say: anybody else could widen a group of their own."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return _is_superuser(request)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def _may_touch(request: HttpRequest, user: Any) -> bool:
+    """Whether a user's account is one that this user may change or delete, if users at all.
+
+    Not one with more rights: its password would give them.
+    """
+    if _is_superuser(request) or not isinstance(user, User) or user == request.user:
+        return True
+    return not user.is_superuser and user.get_all_permissions() <= request.user.get_all_permissions()
 
 
 @admin.register(LogEntry)

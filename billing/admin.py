@@ -178,7 +178,7 @@ class BillingConfigAdmin(TableAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        config = BillingConfig.objects.filter(pk=object_id).first() if object_id else None
+        config = self.get_object(request, unquote(object_id)) if object_id else None
         context = {**(extra_context or {}), **(_usage(config.account_id) if config else {})}
         response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return response

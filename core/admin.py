@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -163,7 +163,7 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
     """Related rows that a search goes on with."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        if request.method != "GET":
+        if request.method == "POST":
             return super().changelist_view(request, extra_context)
         try:
             with transaction.atomic():
@@ -173,6 +173,9 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
                 if isinstance(response, SimpleTemplateResponse):
                     response.render()  # here, while the limit holds
                 return response
+        except DataError:
+            messages.error(request, "This filter can't be applied: its value is not one of the field's.")
+            return HttpResponseRedirect(request.path if request.GET else reverse("admin:index"))
         except OperationalError as exc:
             if getattr(exc.__cause__, "sqlstate", None) != _QUERY_CANCELED:
                 raise

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings as project
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from structlog.testing import capture_logs
 
@@ -174,3 +174,85 @@ def test_metrics_are_for_who_has_the_token(client: Client, settings: Any) -> Non
     settings.TRACKLY_METRICS_TOKEN = "a long token"
     assert client.get("/metrics").status_code == 401
     assert client.get("/metrics", headers={"Authorization": "Bearer another"}).status_code == 401
+
+
+PASSWORD = "A-long-new-one-7"
+
+
+@pytest.fixture
+def personnel(client: Client) -> User:
+    """Someone who may do all to users and groups, and nothing else; logged in."""
+    user = User.objects.create_user("personnel", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="auth"))
+    client.force_login(user)
+    return user
+
+
+def test_who_may_change_users_gives_no_rights(client: Client, personnel: User) -> None:
+    """Themselves included: it is what would make anybody who may change users a superuser."""
+    colleague = User.objects.create_user("colleague")
+    group = Group.objects.create(name="everything")
+    group.permissions.set(Permission.objects.all())
+    every = [permission.pk for permission in Permission.objects.all()]
+    form = {"username": "", "is_active": "on", "date_joined_0": "2026-01-01", "date_joined_1": "00:00"}
+    rights = {"is_staff": "on", "is_superuser": "on", "groups": [group.pk], "user_permissions": every}
+    for user in (personnel, colleague):
+        named = {"username": user.username, "first_name": "Jo"}
+        client.post(f"/admin/auth/user/{user.pk}/change/", {**form, **rights, **named})
+        user.refresh_from_db()
+        assert user.first_name == "Jo"  # the rest was saved
+        assert not user.is_superuser
+        assert not user.groups.exists()
+        assert not user.user_permissions.exclude(content_type__app_label="auth").exists()
+    assert not colleague.is_staff
+
+
+def test_who_may_change_users_takes_over_none_with_more_rights(client: Client, personnel: User) -> None:
+    boss = User.objects.create_superuser("boss", password="right")
+    clerk = User.objects.create_user("clerk", password="right", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="change_account"))
+    equal = User.objects.create_user("equal", password="right")
+    new = {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+    for user, is_changed in ((boss, False), (clerk, False), (equal, True)):
+        answer = client.post(f"/admin/auth/user/{user.pk}/password/", new)
+        user.refresh_from_db()
+        assert user.check_password(PASSWORD) == is_changed
+        assert (answer.status_code == 403) != is_changed
+        answer = client.post(f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"})
+        assert User.objects.filter(pk=user.pk).exists() != is_changed
+    assert personnel.is_staff
+
+
+def test_groups_are_a_superusers(client: Client, personnel: User) -> None:
+    group = Group.objects.create(name="mine")
+    personnel.groups.add(group)
+    every = [permission.pk for permission in Permission.objects.all()]
+    given = {"name": "mine", "permissions": every}
+    assert client.post(f"/admin/auth/group/{group.pk}/change/", given).status_code == 403
+    assert client.post("/admin/auth/group/add/", {**given, "name": "other"}).status_code == 403
+    assert client.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert list(Group.objects.values_list("name", "permissions")) == [("mine", None)]
+
+
+@pytest.mark.parametrize("key", ["nonsense", "9" * 30, "-1", "1_2F"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "accounts/apikey/{}/rotate/",
+        "accounts/apikey/{}/revoke/",
+        "accounts/account/{}/suspend/",
+        "billing/billingconfig/{}/change/",
+        "billing/billingconfig/{}/resume/",
+    ],
+)
+def test_a_page_of_what_is_not_there_fails_for_nobody(client: Client, page: str, key: str) -> None:
+    client.force_login(User.objects.create_superuser("operator"))
+    assert client.get(f"/admin/{page.format(key)}").status_code in {302, 403}
+    assert client.post(f"/admin/{page.format(key)}", {"confirmed": "yes"}).status_code in {302, 403}
+
+
+def test_a_filter_that_the_database_refuses_is_said(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("operator"))
+    answer = client.get("/admin/accounts/account/?name__regex=(", follow=True)
+    assert answer.status_code == 200
+    assert "This filter can" in answer.content.decode()

@@ -49,12 +49,15 @@ class _Application:
     def __init__(self) -> None:
         self.streamed = _Streamed(1000)
         self.seen: list[dict[str, Any]] = []
+        self.may_answer = threading.Event()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         self.seen.append({name: value for name, value in environ.items() if isinstance(value, str)})
         start_response("200 OK", [("Content-Type", "text/plain")])
         if environ["PATH_INFO"] == "/stream":
             return self.streamed
+        if environ["PATH_INFO"] == "/wait":
+            self.may_answer.wait(60)
         if environ["PATH_INFO"] == "/large":
             return _Large([b"x" * 50_000_000])
         return [str(len(environ["wsgi.input"].read())).encode()]
@@ -70,12 +73,14 @@ class _Running:
 
     async def _talk(self, pieces: Iterable[bytes], *, reads: bool) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**16)
+        seen = len(self.application.seen)
         try:
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()
             if reads:
                 return await reader.read(-1)
+            await _until(lambda: len(self.application.seen) > seen)
             while self.server.server_state.connections:  # noqa: ASYNC110 - the server's own set
                 await asyncio.sleep(0.01)
         except ConnectionError:
@@ -122,6 +127,7 @@ def _serve() -> Iterator[_Running]:
     try:
         yield _Running(server, port.result(), application)
     finally:
+        application.may_answer.set()
         server.force_exit = server.should_exit = True
         thread.join()
 
@@ -162,15 +168,79 @@ def test_a_head_that_begins_while_an_answer_leaves_has_one_too(serve: Callable[[
         writer.transport.abort()
         return answer
 
-    async def _until(look: Callable[[], Any]) -> Any:
-        while not (found := look()):  # noqa: ASYNC110 - the server says it by nothing else
-            await asyncio.sleep(0.01)
-        return found
-
     with serve() as running:
         answer = asyncio.run(talk(running))
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert answer.count(b"HTTP/1.1 408 ") == 1
+
+
+async def _until(look: Callable[[], Any]) -> Any:
+    while not (found := look()):  # noqa: ASYNC110 - the server says it by nothing else
+        await asyncio.sleep(0.01)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("next_request", "status"),
+    [
+        (b"GET / HTTP", 408),
+        (b"NO HTTP\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", 400),
+    ],
+)
+def test_a_refusal_is_no_answer_to_the_request_before(
+    serve: Callable[[], Any], next_request: bytes, status: int
+) -> None:
+    """A batch that was accepted and waits for its result would else be answered as if it had been refused."""
+
+    async def talk(running: _Running) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        await _until(lambda: running.application.seen)
+        [connection] = running.server.server_state.connections
+        writer.write(next_request)
+        await _until(lambda: connection.transport.is_closing() or connection._last_words)
+        running.application.may_answer.set()
+        answer = await reader.read(-1)
+        writer.transport.abort()
+        return answer
+
+    with serve() as running:
+        first, second, *more = asyncio.run(talk(running)).split(b"HTTP/1.1 ")[1:]
+        assert first.startswith(b"200 OK")
+        assert int(second.split()[0]) == status
+        assert not more
+        assert len(running.application.seen) == 1
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("is_split", [False, True])
+def test_another_protocol_is_not_switched_to(
+    serve: Callable[[], Any], protocol: bytes, *, is_split: bool
+) -> None:
+    """Java's client asks for HTTP/2 so; the body of its request was dropped, or taken for a request."""
+    body = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = _post(len(body)).replace(b"\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n", 1)
+    last = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    async def talk(running: _Running) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(head)
+        if is_split:
+            [connection] = await _until(lambda: running.server.server_state.connections)
+            await _until(lambda: connection.cycle)  # the head has been read
+        writer.write(body + last)
+        answer = await reader.read(-1)
+        writer.transport.abort()
+        return answer
+
+    with serve() as running:
+        answer = asyncio.run(talk(running))
+        assert [request["PATH_INFO"] for request in running.application.seen] == ["/", "/last"]
+        first, second = answer.split(b"HTTP/1.1 ")[1:]
+        assert first.startswith(b"200 OK")
+        assert str(len(body)).encode() in first.partition(b"\r\n\r\n")[2]
+        assert second.startswith(b"200 OK")
 
 
 def test_a_body_has_a_deadline_that_no_drip_puts_off(serve: Callable[[], Any]) -> None:
@@ -178,6 +248,79 @@ def test_a_body_has_a_deadline_that_no_drip_puts_off(serve: Callable[[], Any]) -
         answer = running.talk(_post(1000), b"a", b"b")
         assert _refusal(answer) == (408, "invalid_request")
         assert running.application.seen == []
+
+
+def test_what_has_come_of_a_body_buys_no_time_for_the_rest(serve: Callable[[], Any]) -> None:
+    """Nearly all of it at once, then nothing: it was kept for eight minutes, of any client, without a key."""
+
+    async def talk(running: _Running) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(_post(1_000_000) + b"x" * 999_000)
+        async with asyncio.timeout(60):
+            answer = await reader.read(-1)
+        writer.transport.abort()
+        return answer
+
+    with serve() as running:
+        assert _refusal(asyncio.run(talk(running))) == (408, "invalid_request")
+        assert running.application.seen == []
+
+
+def test_a_body_that_keeps_coming_has_time(serve: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece that comes at the rate puts the deadline off by as much as there was at first."""
+    put_off: list[float | None] = []
+    reschedule = asyncio.Timeout.reschedule
+
+    def noted(deadline: asyncio.Timeout, when: float | None) -> None:
+        put_off.append(when)
+        reschedule(deadline, when)
+
+    async def talk(running: _Running) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(_post(6_000))
+        async with asyncio.timeout(60):
+            for pieces in range(1, 4):
+                await _until(lambda: len(set(put_off)) >= pieces)  # noqa: B023 - it is over before the next
+                writer.write(b"x" * 2_000)
+            answer = await reader.readuntil(b"\r\n6000\r\n0\r\n\r\n")
+        writer.transport.abort()
+        return answer
+
+    monkeypatch.setattr(threaded, "BODY_SECONDS", 20.0)
+    monkeypatch.setattr(threaded, "BODY_BYTES_A_SECOND", 100)
+    with serve() as running:
+        with monkeypatch.context() as patch:
+            patch.setattr(threaded.asyncio.Timeout, "reschedule", noted)
+            answer = asyncio.run(talk(running))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_bodies_on_their_way_have_a_bound_together(
+    serve: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that began first is refused; the others go on."""
+    monkeypatch.setattr(threaded, "BODY_SECONDS", 600.0)
+    monkeypatch.setattr(threaded, "MAX_ARRIVING", 500_000)
+
+    async def talk(running: _Running) -> tuple[bytes, bytes]:
+        first, first_writer = await asyncio.open_connection("127.0.0.1", running.port)
+        first_writer.write(_post(900_000) + b"x" * 300_000)
+        [connection] = await _until(lambda: running.server.server_state.connections)
+        await _until(lambda: connection.cycle and not connection.cycle.body)
+        second, second_writer = await asyncio.open_connection("127.0.0.1", running.port)
+        second_writer.write(_post(400_000) + b"x" * 300_000)
+        async with asyncio.timeout(60):
+            refused = await first.read(-1)
+        second_writer.write(b"x" * 100_000)
+        answered = await second.readuntil(b"400000")
+        for writer in (first_writer, second_writer):
+            writer.transport.abort()
+        return refused, answered
+
+    with serve() as running:
+        refused, answered = asyncio.run(talk(running))
+        assert _refusal(refused) == (408, "invalid_request")
+        assert answered.startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_body_that_declares_too_much_is_not_received(serve: Callable[[], Any]) -> None:

@@ -26,7 +26,11 @@ MAX_QUEUED = 512
 """Requests of a process that have arrived and wait for a thread; beyond it the answer is 503."""
 BODY_SECONDS = 20.0
 BODY_BYTES_A_SECOND = 2_000
-"""A body has BODY_SECONDS, and more as long as it comes at this rate."""
+"""A body has BODY_SECONDS, and as many more each time that it has come at this rate meanwhile. What has come
+earlier buys no time: a client could else send nearly all of a body at once, and have it kept for long."""
+MAX_ARRIVING = 200_000_000
+"""Bytes of bodies that have not arrived completely, of all clients of a process: beyond it the one that began
+first is refused. Clients need no key to begin one, and most bodies are complete within a second."""
 SEND_SECONDS = 60.0
 """For a piece of a streamed answer to leave."""
 _IN_MEMORY = 1_000_000
@@ -77,6 +81,10 @@ class Threaded:
         self._max_body = max_body
         self._pool: ThreadPoolExecutor | None = None
         self._queued = 0
+        self._arriving: dict[asyncio.Timeout, int] = {}
+        """The bodies that are on their way, by their deadlines, the oldest first: bytes that have come."""
+        self._arrived = 0
+        """Of all of them together."""
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         try:
@@ -101,21 +109,42 @@ class Threaded:
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if int(declared) > self._max_body:
             return int(declared)
+        try:
+            async with asyncio.timeout(BODY_SECONDS) as deadline:
+                self._arriving[deadline] = 0
+                return await self._received(receive, body, deadline)
+        except TimeoutError:
+            raise _too_slow() from None
+        finally:
+            self._arrived -= self._arriving.pop(deadline, 0)
+
+    async def _received(self, receive: Any, body: IO[bytes], deadline: asyncio.Timeout) -> int | None:
+        """The same, without its end; puts off the deadline as long as enough comes."""
         loop = asyncio.get_running_loop()
-        size, deadline = 0, loop.time() + BODY_SECONDS
+        size = in_time = 0
         while size <= self._max_body:
-            try:
-                async with asyncio.timeout_at(deadline + size / BODY_BYTES_A_SECOND):
-                    message = await receive()
-            except TimeoutError:
-                raise _too_slow() from None
+            message = await receive()
             if message["type"] != "http.request":
                 return None
             size += body.write(message["body"])
             if not message["more_body"]:
                 break
+            self._note_arrival(deadline, len(message["body"]))
+            if size - in_time >= BODY_SECONDS * BODY_BYTES_A_SECOND:
+                in_time = size
+                deadline.reschedule(loop.time() + BODY_SECONDS)
         body.seek(0)
         return size
+
+    def _note_arrival(self, deadline: asyncio.Timeout, count: int) -> None:
+        """Count bytes of a body; where there are too many, end the wait for the oldest bodies."""
+        if deadline in self._arriving:
+            self._arriving[deadline] += count
+            self._arrived += count
+        while self._arrived > MAX_ARRIVING:
+            oldest = next(iter(self._arriving))
+            self._arrived -= self._arriving.pop(oldest)
+            oldest.reschedule(asyncio.get_running_loop().time())
 
     async def _in_thread(self, call: Any, *arguments: Any) -> Any:
         if self._pool is None:  # of this process: the application is loaded before it is forked

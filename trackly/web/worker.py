@@ -69,6 +69,9 @@ class Protocol(HttpToolsProtocol):
     _refusal = 400
     _unsent = 0
     _discarded = 0
+    _is_read_again = False
+    _last_words: bytes | None = None
+    """A refusal that waits for the answers to the requests before."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -81,7 +84,14 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self._last_words is not None:
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self._refuse(self._refusal)
+            return
         if self._in_head and self.parser is not None and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -90,6 +100,29 @@ class Protocol(HttpToolsProtocol):
             self._discarded += len(data)
             if self._discarded > LINGER_BYTES:
                 self.transport.abort()
+
+    def _parse(self, data: bytes) -> None:
+        """Have the parser read what has come; a wish for another protocol counts as not uttered.
+
+        A server may ignore `Upgrade` (RFC 9110, 7.8), which Java's client sends with each first request. But
+        httptools takes the body of such a request for the next request (and uvicorn would drop what came with
+        the head): its head is read a second time, without that header. Raises HttpParserError.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as exc:
+                data = self._head_without_upgrade() + data[exc.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     # --- What the parser finds --------------------------------------------------------------------------
 
@@ -112,17 +145,22 @@ class Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":  # which would be an upgrade without the header, too
+                raise httptools.HttpParserError(_REASONS[400])
+            self._is_read_again = True
+            return
         self._arrival.cancel()
         self._in_head, self._in_body = False, True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self._is_read_again:
+            self._is_read_again = False
+            return
         self._in_body = False
         self._arrival.cancel()  # of a body that was answered before its end
         super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
-        self._refuse(self._refusal)
 
     # --- Deadlines --------------------------------------------------------------------------------------
 
@@ -133,12 +171,26 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
 
     def on_response_complete(self) -> None:
+        is_last = not self.pipeline
         super().on_response_complete()
+        if is_last and self._last_words is not None:
+            self._end_with(self._last_words)
         self._unsent = self.transport.get_write_buffer_size()
         if self._unsent:
             self._departure.set(WRITE_SECONDS, self._check_progress)
         elif self._in_body and not self.transport.is_closing():
             self._arrival.set(LINGER_SECONDS, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """A streamed answer waits for the client, who may have stopped reading for good."""
+        super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._departure.set(WRITE_SECONDS, self._check_progress)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.cycle is None or not self.cycle.response_complete:
+            self._departure.cancel()
 
     def _check_progress(self) -> None:
         """Drop the connection if the client has taken nothing of the answer lately."""
@@ -149,20 +201,34 @@ class Protocol(HttpToolsProtocol):
             self._departure.set(WRITE_SECONDS, self._check_progress)
 
     def _refuse(self, status: int) -> None:
-        """Answer what never becomes a request of the application's, in the API's envelope, and close."""
+        """Answer what never becomes a request of the application's, in the API's envelope, and close.
+
+        Answers come in the order of the requests: while there are some to come, this one waits for them.
+        """
         self._arrival.cancel()
         in_body = self.cycle is not None and self._in_body and not self._in_head
         if in_body and self.cycle.response_started:
             self.transport.abort()
             return
-        code = ErrorCode.INVALID_JSON if in_body else ErrorCode.INVALID_REQUEST
-        what = "its body could not be read to its end" if in_body else _REASONS[status]
-        if in_body:
+        is_next = not self.pipeline if in_body else self.cycle is None or self.cycle.response_complete
+        if in_body and is_next:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+        elif in_body:
+            self.pipeline.popleft()  # the request itself: it is not to be begun
+        code = ErrorCode.INVALID_JSON if in_body else ErrorCode.INVALID_REQUEST
+        what = "its body could not be read to its end" if in_body else _REASONS[status]
         headers, body = refusal(code, f"The request can't be handled: {what}.", (b"connection", b"close"))
         lines = [f"HTTP/1.1 {status} Refused".encode(), *(b": ".join(header) for header in headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        answer = b"\r\n".join([*lines, b"", body])
+        if is_next:
+            self._end_with(answer)
+        else:
+            self._last_words = answer
+            self.flow.pause_reading()
+
+    def _end_with(self, answer: bytes) -> None:
+        self.transport.write(answer)
         self.transport.close()
 
 
