@@ -39,7 +39,7 @@ ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class JobKind(models.TextChoices):
-    BULK = "ingestion"
+    BULK = "contacts.bulk"
     """`POST /contacts/bulk`."""
     SINGLE = "contacts.single"
     """`POST /contacts`: a batch of one."""

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             name='BulkJob',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(default='ingestion', max_length=32)),
+                ('kind', models.CharField(default='contacts.bulk', max_length=32)),
                 ('status', models.CharField(choices=[('queued', 'Queued'), ('processing', 'Processing'), ('completed', 'Completed'), ('failed', 'Failed')], default='queued', max_length=16)),
                 ('total', models.IntegerField(help_text='Contacts in the batch.')),
                 ('processed', models.IntegerField(default=0)),

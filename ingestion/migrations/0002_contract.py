@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='bulkjob',
             name='kind',
-            field=models.CharField(choices=[('ingestion', 'Bulk'), ('contacts.single', 'Single')], default='ingestion', max_length=32),
+            field=models.CharField(choices=[('contacts.bulk', 'Bulk'), ('contacts.single', 'Single')], default='contacts.bulk', max_length=32),
         ),
         migrations.AlterField(
             model_name='bulkjob',

@@ -71,7 +71,7 @@ _FILL = {
             id, account_id, kind, status, total, processed, success_count, error_count, created_at,
             started_at, completed_at, summary
         )
-        SELECT gen_random_uuid(), %(account)s, 'ingestion', 'completed', 1000, 1000, 1000, 0, now(),
+        SELECT gen_random_uuid(), %(account)s, 'contacts.bulk', 'completed', 1000, 1000, 1000, 0, now(),
                now(), now(), '{}'
         FROM generate_series(1, %(count)s / 1000)""",
     "slices": """

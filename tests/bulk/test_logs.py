@@ -75,7 +75,7 @@ def test_a_slice_and_its_job_leave_a_line_each(django_capture_on_commit_callback
         "request_id": "of the request",
         "job": str(job.pk),
         "account": job.account_id,
-        "kind": "ingestion",
+        "kind": "contacts.bulk",
         "status": "completed",
         "total": 4,
         "success": 1,

@@ -196,7 +196,7 @@ def test_what_was_accepted_with_a_key_takes_effect_after_it_was_revoked(
     account: Account, client: Client, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, key = create_key(account, name="soon gone")
-    monkeypatch.setattr("contacts.bulk.tasks.fan_out", lambda *_: None)  # the batch waits in the queue
+    monkeypatch.setattr("ingestion.tasks.fan_out", lambda *_: None)  # the batch waits in the queue
     sent = client.post(
         "/api/v2/contacts/bulk",
         json.dumps({"contacts": [paid(), contact()]}),

@@ -232,7 +232,7 @@ def list_jobs(it: Generated) -> None:
     accepted = it.accepted(it.contact(new_number()))
     page = it.call("list_jobs", 200, page=1)
     assert [job.job_id for job in page.jobs] == [accepted.job_id]
-    assert page.jobs[0].kind == "ingestion"
+    assert page.jobs[0].kind == "contacts.bulk"
     moment = page.jobs[0].created_at
     completed = it.models.JobStatus.COMPLETED
     it.ended(accepted.job_id)

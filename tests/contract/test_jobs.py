@@ -53,7 +53,7 @@ def test_a_job_says_all_that_the_contract_names(stack: RunningStack) -> None:
         *("created_at", "started_at", "completed_at", "results_url", "summary"),
     ]
     assert UUID(job["job_id"])
-    assert (job["kind"], job["status"], job["summary"]) == ("ingestion", "completed", response.json())
+    assert (job["kind"], job["status"], job["summary"]) == ("contacts.bulk", "completed", response.json())
 
 
 def test_a_job_says_where_its_results_are_and_its_errors_if_there_are_any(stack: RunningStack) -> None:
@@ -101,7 +101,7 @@ def archive(stack: RunningStack) -> Api:
         " created_at, completed_at)"
         " SELECT gen_random_uuid(), %s, kind, status, 1, 0, 0, 0, '{}',"
         " '2025-01-01Z'::timestamptz + day * '1 day'::interval, now()"
-        " FROM unnest(ARRAY['ingestion', 'contacts.single']) AS kind,"
+        " FROM unnest(ARRAY['contacts.bulk', 'contacts.single']) AS kind,"
         " unnest(ARRAY['completed', 'failed', 'cancelled']) AS status, generate_series(0, 9) AS day"
         " RETURNING id",
         api.account_id,
@@ -116,14 +116,14 @@ def archive(stack: RunningStack) -> Api:
         ({}, 60),
         ({"status": "failed"}, 20),
         ({"kind": "contacts.single"}, 30),
-        ({"kind": "ingestion", "status": "cancelled"}, 10),
+        ({"kind": "contacts.bulk", "status": "cancelled"}, 10),
         ({"status": "queued"}, 0),
         ({"created_after": "2025-01-06T00:00:00Z"}, 30),
         ({"created_after": "2025-01-06T00:00:00.000001"}, 24),
         ({"created_before": "2025-01-06"}, 30),
         ({"created_after": "2025-01-03T01:00:00+01:00", "created_before": "2025-01-05"}, 12),
         ({"created_after": "2025-01-05", "created_before": "2025-01-03"}, 0),
-        ({"status": "failed", "kind": "ingestion", "created_after": "2025-01-10"}, 1),
+        ({"status": "failed", "kind": "contacts.bulk", "created_after": "2025-01-10"}, 1),
     ],
 )
 def test_jobs_are_filtered(archive: Api, query: dict[str, str], total: int) -> None:

@@ -23,7 +23,7 @@ BEFORE |= {("billing", "0004_ledger_rules")}
 JOB = """
 INSERT INTO bulk_bulkjob
     (id, account_id, kind, status, total, processed, success_count, error_count, created_at, summary)
-VALUES (gen_random_uuid(), 1, 'ingestion', 'queued', 1, 0, 0, 0, now(), '')
+VALUES (gen_random_uuid(), 1, 'contacts.bulk', 'queued', 1, 0, 0, 0, now(), '')
 """
 
 

@@ -30,7 +30,7 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_JOB_KINDS = ["ingestion", "contacts.single"]
+_JOB_KINDS = ["contacts.bulk", "contacts.single"]
 
 
 def _page_of(name: str, entry: str) -> Schema:
@@ -64,9 +64,9 @@ _JOB: dict[str, Schema] = {
     "job_id": {"type": "string", "format": "uuid"},
     "kind": {
         "type": "string",
-        "description": "What the job does: `ingestion` or `contacts.single`. Kinds may be added.",
+        "description": "What the job does: `contacts.bulk` or `contacts.single`. Kinds may be added.",
         "x-extensible-enum": _JOB_KINDS,
-        "examples": ["ingestion"],
+        "examples": ["contacts.bulk"],
     },
     "status": ref("JobStatus"),
     "total": _COUNT,
