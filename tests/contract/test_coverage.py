@@ -326,7 +326,7 @@ TABLE: list[tuple[str, ...]] = [
     (
         "In a dry run `contacts_created` counts n",
         BOUNDS + "test_a_dry_run_does_not_tell",
-        BOUNDS + "test_a_dry_run_takes_its_time",
+        "bulk/test_dry_run.py::test_an_answer_takes_whole_steps",
     ),
     ("The same `Idempotency-Key` with the same", BOUNDS + "test_a_key_gives_the_first_outcome"),
     (
