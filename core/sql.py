@@ -1,7 +1,7 @@
 """Statements of the hot path, on Django's connection and in its transaction, but bound by the server.
 
 Django's own cursors bind in the client: they render each parameter into the statement, in Python, which for a
-thousand contacts in one parameter is a third of a worker's time (measured; design, "what the profiles said").
+thousand contacts in one parameter is a third of a worker's time (docs/decisions, "SQL on the hot path").
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

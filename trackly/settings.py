@@ -3,7 +3,7 @@
 Any `X` may be given as `X_FILE`, a path whose contents are the value (Docker and Kubernetes secrets).
 Where `DATABASE_URL` and the like are absent, those of a stack that runs in the state directory
 (`TRACKLY_HOME`, `make up`) are used, so that `manage.py` and `celery -A trackly` meet the same servers.
-README.md, "Settings", lists what there is.
+docs/settings.md lists them all.
 """
 
 import re
