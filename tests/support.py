@@ -24,6 +24,7 @@ from trackly.api.examples import EXAMPLES, is_as_documented
 __all__ = [
     "EXAMPLES",
     "LIST",
+    "PRODUCT",
     "Api",
     "contact",
     "eventually",
@@ -34,6 +35,9 @@ __all__ = [
     "new_number",
     "new_numbers",
 ]
+
+PRODUCT = ("accounts", "billing", "contacts", "core", "ingestion", "journeys", "lookups", "trackly")
+"""The folders of the production image."""
 
 # Contacts are global and tests share databases, so no number is used twice. 415-2xx and up are valid numbers.
 _counter = itertools.count(secrets.randbelow(500_000))

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from ingestion.models import IncidentKind
+from tests.support import PRODUCT
 
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
-FOLDERS = ("trackly", "contacts", "journeys", "billing")
 
 
 def logged() -> Iterator[str]:
-    for folder in FOLDERS:
+    for folder in PRODUCT:
         for path in (settings.BASE_DIR / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 match node:

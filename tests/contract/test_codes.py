@@ -11,6 +11,7 @@ from billing import gate
 from core.http.codes import BILLING, IN_ENTRIES, NOT_CHARGED, OF_CONTACTS, ErrorCode
 from tests.contract.described import error_examples
 from tests.contract.errors_page import PAGE, page
+from tests.support import PRODUCT
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs" / "contract.md").read_text()
@@ -32,7 +33,7 @@ OWN_MEANS = {"contacts/payload.py"}
 
 def raised() -> Iterator[tuple[str, int | None, str | None]]:
     """File, status and code of every ApiError and ContactError; None where it is computed."""
-    for folder in ("trackly", "contacts", "billing", "journeys"):
+    for folder in PRODUCT:
         for path in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

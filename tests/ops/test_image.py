@@ -1,4 +1,4 @@
-"""The production image, made of a checkout by the Dockerfile's own lines: all that the product needs, no more."""
+"""The production image, made of a checkout by the Dockerfile's own lines: the product, and no more."""
 
 import os
 import secrets
