@@ -38,7 +38,7 @@ SELECT {", ".join(f"{name.replace('_', '.', 1)} AS {name}" for names in _MODELS.
 FROM accounts_apikey AS apikey JOIN accounts_account AS account ON account.id = apikey.account_id
 WHERE apikey.digest = %(digest)s AND apikey.revoked_at IS NULL
     AND (apikey.expires_at IS NULL OR apikey.expires_at > clock_timestamp())
-"""  # noqa: S608 - put together from the models
+"""
 
 # No request waits for another that does the same, nor for an administrator who has the key's row locked.
 _USED = """

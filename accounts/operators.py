@@ -30,7 +30,7 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "first_name", "last_name", "state", "rights", "last_login")
 
-    @display(description="State", label={"Active": "success", "Deactivated": "danger"})  # type: ignore[untyped-decorator] # unfold ships no types
+    @display(description="State", label={"Active": "success", "Deactivated": "danger"})
     def state(self, user: User) -> str:
         return "Active" if user.is_active else "Deactivated"
 
@@ -85,7 +85,7 @@ class AccessAttemptAdmin(ReadOnlyAdmin):
     readonly_fields = ("state",)
     actions = ("unlock",)
 
-    @display(description="State", label={"Locked out": "danger"})  # type: ignore[untyped-decorator]
+    @display(description="State", label={"Locked out": "danger"})
     def state(self, attempt: AccessAttempt) -> str:
         is_locked = attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT
         return "Locked out" if is_locked else "Counting"

@@ -38,7 +38,7 @@ class Quota:
 class AccountThrottle(BaseThrottle):
     """Counts an account's requests of each minute, in Redis; where Redis is away nobody is refused."""
 
-    def allow_request(self, request: Request, view: APIView) -> bool:  # noqa: ARG002 - DRF's signature
+    def allow_request(self, request: Request, view: APIView) -> bool:
         account = account_of(request)
         if account.requests_per_minute is None:
             return True

@@ -118,8 +118,8 @@ def collect_open() -> int:
             break
         except PaymentsError as exc:
             logger.warning("invoice_not_collected", invoice=invoice_id, reason=str(exc))
-        except Exception as exc:
-            logger.error("invoice_not_collected", invoice=invoice_id, exc_info=exc)  # noqa: TRY400
+        except Exception:
+            logger.exception("invoice_not_collected", invoice=invoice_id)
     return done
 
 

@@ -23,7 +23,7 @@ _FIELDS = "phone_number, disposition, valid, line_type, carrier, ported, on_dnc,
 _KNOWN = f"""
 SELECT {_FIELDS} FROM billing_validation
 WHERE account_id = %(account)s AND phone_number = ANY(%(numbers)s)
-"""  # noqa: S608 - constants
+"""
 
 # The charge hangs on the row that was inserted: where the result was there already, nothing is charged.
 _RECORD = f"""
@@ -42,7 +42,7 @@ WITH stored AS (
     SELECT %(account)s, 'charge', id, %(price)s, '', now() FROM stored
 )
 SELECT phone_number FROM stored
-"""  # noqa: S608 - constants
+"""
 
 
 def known(account_id: int, numbers: Iterable[str]) -> dict[str, Finding]:

@@ -32,7 +32,7 @@ FROM {_INPUT}
 ORDER BY phone_number
 ON CONFLICT (phone_number) DO NOTHING
 RETURNING phone_number, id
-"""  # noqa: S608 - constants
+"""
 
 # Without FOR NO KEY UPDATE a foreign key's check (FOR KEY SHARE) by a third party would have to wait.
 _LOCK = """
@@ -73,7 +73,7 @@ SET carrier = known.carrier, line_type = known.line_type, time_zone = known.time
     can_receive = known.can_receive, not_sendable_reason = known.reason, verified_at = now()
 FROM {_INPUT}
 WHERE contact.phone_number = input.phone_number
-"""  # noqa: S608 - constants
+"""
 
 
 _LINE_TYPES = {line_type.value: line_type for line_type in LineType}

@@ -99,7 +99,7 @@ def worded(
     """
     colours = {words: colour for words, colour in (yes, no) if colour}
 
-    @display(description=description, label=colours or True)  # type: ignore[untyped-decorator] # unfold ships no types
+    @display(description=description, label=colours or True)
     def words(_: Any, shown: Any) -> str:
         return (yes if getattr(shown, field) else no)[0]
 
@@ -181,7 +181,7 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
         )
         return HttpResponseRedirect(request.path if request.GET else reverse("admin:index"))
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList
 
     def get_search_results(
@@ -237,7 +237,7 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
             return HttpResponseRedirect(request.get_full_path())
         return super().response_action(request, queryset)
 
-    def why_kept(self, obj: Any) -> str:  # noqa: ARG002
+    def why_kept(self, obj: Any) -> str:
         """Why a row can't be deleted, and what to do instead; empty: it can."""
         return ""
 
@@ -285,11 +285,11 @@ class ReadOnlyAdmin(TableAdmin):
 
     sortable_by: tuple[str, ...] = ()
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

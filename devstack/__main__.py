@@ -110,7 +110,7 @@ def main() -> int:
         "restart": _restart,
         "demo": demo,
     }
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:  # noqa: PLR2004 - one argument
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
         print(f"usage: python -m devstack {'|'.join(commands)}", file=sys.stderr)
         return 2
     try:

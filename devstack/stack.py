@@ -215,6 +215,6 @@ def answers(url: str) -> bool:
     """Whether a GET of `url` is answered 200."""
     try:
         with LOOPBACK.open(url, timeout=5) as response:
-            return bool(response.status == 200)  # noqa: PLR2004 - OK
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

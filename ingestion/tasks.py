@@ -142,8 +142,8 @@ def sweep(every: float = 0.0) -> None:
             incidents.note(IncidentKind.SETTLED, job=job_id, count=1)
             try:
                 _settle(job_id)
-            except Exception as exc:
-                logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
+            except Exception:
+                logger.exception("not_settled", job=str(job_id))
         for account_id in fairness.waiting():
             send_next(account_id)
         tally.add_up()

@@ -60,7 +60,7 @@ class JourneyAdmin(TableAdmin):
     def steps(self, journey: Journey) -> int:
         return len(journey.version.steps) if journey.version else 0
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Journey | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: Journey | None = None) -> Any:
         return self.readonly_fields if obj else ()
 
     def get_fields(self, request: HttpRequest, obj: Journey | None = None) -> Any:
@@ -102,7 +102,7 @@ class JourneyAdmin(TableAdmin):
                 form.cleaned_data["steps"], by=request.user if isinstance(request.user, User) else None
             )
 
-    def response_add(self, request: HttpRequest, obj: Journey, *args: Any, **more: Any) -> HttpResponse:  # noqa: ARG002
+    def response_add(self, request: HttpRequest, obj: Journey, *args: Any, **more: Any) -> HttpResponse:
         messages.success(request, "Journey created. Add a trigger and steps.")
         return HttpResponseRedirect(_page(obj))
 
@@ -296,7 +296,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
     ordering = ("number",)
     can_delete = False
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     @admin.display(description="step")
@@ -315,7 +315,7 @@ class MessageInline(TabularInline):  # type: ignore[misc] # unfold ships no type
     ordering = ("number",)
     can_delete = False
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 

@@ -22,6 +22,7 @@ LONGEST_VALUE = 200
 BUILT_IN = ("phone_number", "list_number", "list_name", "brand_name")
 """What is known of everybody; a custom field of the same name counts first."""
 
+_LAST_OF_ONE_UNIT = 0xFFFF  # in UCS-2; beyond, a character is a surrogate pair
 _TOKEN = re.compile(r"\{\{\{\{|\{\{(?P<macro>[^{}]*)\}\}|\{\{")
 _MACRO = re.compile(r"\s*(?P<name>[^|\s](?:[^|]*[^|\s])?)\s*(?:\|(?P<default>.*))?", re.DOTALL)
 
@@ -134,7 +135,7 @@ def segments(text: str) -> Segments:
     if all(character in _GSM_7 or character in _GSM_7_EXTENSION for character in text):
         widths = [2 if character in _GSM_7_EXTENSION else 1 for character in text]
         return Segments("GSM-7", _count(widths, alone=160, of_many=153), sum(widths))
-    widths = [2 if ord(character) > 0xFFFF else 1 for character in text]  # noqa: PLR2004 - then a surrogate pair
+    widths = [2 if ord(character) > _LAST_OF_ONE_UNIT else 1 for character in text]
     return Segments("UCS-2", _count(widths, alone=70, of_many=67), sum(widths))
 
 

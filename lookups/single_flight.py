@@ -252,7 +252,7 @@ def _sort(done: Mapping[str, Future[T]]) -> tuple[dict[str, T], dict[str, str], 
             failed[number] = str(exc)
         except Exception as exc:
             failed[number] = f"{type(exc).__name__}: see the log"
-            logger.error("look_up_broke", exc_info=exc)  # noqa: TRY400
+            logger.exception("look_up_broke")
     if reasons := {*failed.values(), *unasked.values()}:
         logger.warning("look_ups_unanswered", count=len(failed) + len(unasked), reasons=sorted(reasons))
     return answers, failed, unasked

@@ -11,7 +11,7 @@ import msgspec
 
 from core.outbound.errors import OutboundError, TooFast, Verdict
 from core.outbound.retry import retry_after
-from core.outbound.session import OK, TOO_MANY_REQUESTS, Response
+from core.outbound.session import INTERNAL_SERVER_ERROR, OK, TOO_MANY_REQUESTS, Response
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Endpoint:
         if status == TOO_MANY_REQUESTS:
             self.too_fast(response)
         said = f"{self.name} answered {status}" + (f" (error {code})" if code else "")
-        if status in _IN_TROUBLE or status >= 500:  # noqa: PLR2004
+        if status in _IN_TROUBLE or status >= INTERNAL_SERVER_ERROR:
             raise OutboundError(said, Verdict.TRY_AGAIN)
         check = f"{self.credentials} and {self.address}" if status in _REFUSED else self.address
         raise OutboundError(f"{said} to {self.path}: check {check}", Verdict.NOT_US)

@@ -75,7 +75,7 @@ class Limit:
                     await asyncio.sleep(seconds)
                     return
                 # Not all at once, and not often: each of hundreds may be waiting.
-                await asyncio.sleep(max(0.5, seconds - _NEAR_SECONDS) * random.uniform(1, 1.5))  # noqa: S311
+                await asyncio.sleep(max(0.5, seconds - _NEAR_SECONDS) * random.uniform(1, 1.5))
 
     async def pause(self, seconds: float) -> None:
         """The service asked for it: nobody gets a turn for so long."""

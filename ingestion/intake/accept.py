@@ -51,7 +51,7 @@ SELECT job.id, 'ingest', 'pending', part.size, part.payload, 0, '', job.sent_at,
     0, 0, 0, '[]', '[]', '{{}}'
 FROM job, unnest(%(sizes)s::int[], %(payloads)b::bytea[]) AS part (size, payload)
 RETURNING id, sent_at, (SELECT created_at FROM job)
-"""  # noqa: S608 - put together from constants
+"""
 
 
 def accept(

@@ -194,5 +194,5 @@ def end_job(taken: Claim, at_end: AtEnd) -> None:
         at_end(taken.job_id)
     except DatabaseError:
         raise  # the transaction is lost
-    except Exception as exc:
-        logger.error("not_settled", job=str(taken.job_id), exc_info=exc)  # noqa: TRY400
+    except Exception:
+        logger.exception("not_settled", job=str(taken.job_id))

@@ -34,7 +34,7 @@ WITH next AS (
 UPDATE bulk_bulkslice SET sent_at = now()
 WHERE job_id IN (SELECT id FROM job) AND status = 'pending'
 RETURNING job_id, lane, id
-"""  # noqa: S608 - put together from constants
+"""
 
 _HAS_NEXT = """
 SELECT 1 AS found FROM bulk_bulkjob

@@ -125,8 +125,8 @@ def advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
     for one in ids:
         try:
             more = sql.in_transaction(partial(_advance, [one], now))
-        except Exception as exc:
-            logger.error("enrollment_raised", enrollment=one, exc_info=exc)  # noqa: TRY400
+        except Exception:
+            logger.exception("enrollment_raised", enrollment=one)
         else:
             moved, made = moved + more[0], made + more[1]
     return moved, made

@@ -181,7 +181,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     target_class = "accounts.authentication.ApiKeyAuthentication"
     name = "apiKey"
 
-    def get_security_definition(self, auto_schema: Any) -> Schema:  # noqa: ARG002
+    def get_security_definition(self, auto_schema: Any) -> Schema:
         return {
             "type": "apiKey",
             "in": "header",

@@ -121,7 +121,7 @@ class Protocol(HttpToolsProtocol):
         self._arrival.cancel()  # of a body that was answered before its end
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+    def send_400_response(self, msg: str) -> None:
         self._refuse(self._refusal)
 
     # --- Deadlines --------------------------------------------------------------------------------------

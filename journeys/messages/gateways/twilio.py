@@ -100,7 +100,7 @@ class Twilio:
         )
         return await caller.ask(_SERVICE, message.to_number, request, read)
 
-    async def find(self, caller: Caller, message: Outgoing, key: int, age: timedelta) -> Found:  # noqa: ARG002
+    async def find(self, caller: Caller, message: Outgoing, key: int, age: timedelta) -> Found:
         """Messages without a text, or to a number with hidden digits, are candidates too: see Found."""
         numbers = {"To": message.to_number, "From": message.from_number}
         listed = await _list(caller, message, numbers, age)
