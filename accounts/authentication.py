@@ -1,4 +1,4 @@
-"""Who is it, and may it act: the first two checks of every request (contract, "Every request")."""
+"""Authentication and permission: the first two checks of every request (contract, "Every request")."""
 
 from typing import TYPE_CHECKING, cast
 

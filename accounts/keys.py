@@ -40,7 +40,8 @@ WHERE apikey.digest = %(digest)s AND apikey.revoked_at IS NULL
     AND (apikey.expires_at IS NULL OR apikey.expires_at > clock_timestamp())
 """
 
-# No request waits for another that does the same, nor for an administrator who has the key's row locked.
+# Skips a row that is locked: a request waits neither for another that does the same, nor for an
+# administrator's edit of the key.
 _USED = """
 UPDATE accounts_apikey SET last_used_at = now() WHERE id = (
     SELECT id FROM accounts_apikey

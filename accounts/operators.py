@@ -1,4 +1,4 @@
-"""Who works in the admin: users and groups, what they did, and logins (django-axes)."""
+"""The admin's own users: users and groups, their action log, and their logins (django-axes)."""
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings

@@ -36,7 +36,7 @@ class Quota:
 
 
 class AccountThrottle(BaseThrottle):
-    """Counts an account's requests of each minute, in Redis; where Redis is away nobody is refused."""
+    """Counts an account's requests of each minute, in Redis; without Redis every request is allowed."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         account = account_of(request)

@@ -34,7 +34,7 @@ WITH stored AS (
         phone_number text, disposition text, valid boolean, line_type text,
         carrier text, ported boolean, on_dnc boolean, country text
     )
-    ORDER BY phone_number  -- one order for everybody, so that nobody deadlocks
+    ORDER BY phone_number  -- every transaction takes locks in this order: no deadlock
     ON CONFLICT ON CONSTRAINT validation_once DO NOTHING
     RETURNING id, phone_number
 ), charged AS (
@@ -88,7 +88,7 @@ def refund(entry: LedgerEntry, *, reason: str, by: User | None) -> LedgerEntry:
                 reason=reason,
                 created_by=by,
             )
-    except IntegrityError as exc:  # by somebody else, since it was looked at
+    except IntegrityError as exc:  # refunded by another process, after the check
         raise ValueError(_REFUNDED) from exc
 
 

@@ -23,7 +23,7 @@ from core import sql
 logger = structlog.get_logger(__name__)
 
 TOLERANCE_SECONDS = 300
-"""How old a webhook's signature may be: one that somebody kept is refused."""
+"""How old a webhook's signature may be: a replayed one is refused."""
 MAX_BYTES = 1_000_000
 """Of an event; Stripe's have some thousand."""
 

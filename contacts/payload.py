@@ -24,7 +24,7 @@ MAX_FIELD_NAMES = 200
 MAX_NUMBER_CHARACTERS = 40
 """Of a number in custom_fields, as PostgreSQL stores it: without an exponent."""
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
-"""As everybody writes it, and `ipaddress` too."""
+"""The common notation, four decimal parts; `ipaddress` reads it, too."""
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!-~]*)?")
 _UNPRINTABLE = re.compile(r"[\x00- \x7f]")
 

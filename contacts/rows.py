@@ -1,7 +1,7 @@
 """Statements on contacts, set by set: look up, insert, lock, verify. Call them in a transaction.
 
-Everybody inserts and locks contacts in the order of their numbers, so that two who want the same ones wait
-for each other instead of deadlocking.
+Every transaction inserts and locks contacts in the order of their numbers, so that two that want the same
+contacts wait for each other instead of deadlocking.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

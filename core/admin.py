@@ -281,7 +281,7 @@ class LabelledInline(TabularInline):  # type: ignore[misc] # unfold ships no typ
 
 
 class ReadOnlyAdmin(TableAdmin):
-    """A page for what the machine writes: people look, nobody edits. In one order: others have no index."""
+    """A read-only page for what the machine writes. It has one sort order: no other has an index."""
 
     sortable_by: tuple[str, ...] = ()
 

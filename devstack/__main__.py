@@ -44,7 +44,7 @@ def _restarted(stack: Stack) -> None:
         stack.restart_product()
     except StartFailed as exc:
         ended = str(exc)
-    except Exception as exc:  # noqa: BLE001 - whoever waits must be told
+    except Exception as exc:  # noqa: BLE001 - the waiting `restart` must be told
         ended = repr(exc)
     stack.supervisor.say("restart", ended)
     stack.home.note_restart(ended)

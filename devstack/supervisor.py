@@ -74,7 +74,7 @@ class Supervisor:
         self._relays: list[threading.Thread] = []
 
     def say(self, name: str, line: str) -> None:
-        with self._printing, suppress(ValueError, OSError):  # whoever listened may be gone
+        with self._printing, suppress(ValueError, OSError):  # the reader of the output may be gone
             self._output.write(f"{name:<8} | {line}\n")
             self._output.flush()
 
@@ -276,7 +276,7 @@ def end_leftovers(record: Path) -> list[str]:
             ended.append(name)
         except psutil.NoSuchProcess:
             pass
-        # While members live the kernel gives the group's id to nobody else.
+        # While members live the kernel gives the group's id to no other group.
         end_group(pid, signal.SIGKILL)
     record.unlink()
     return ended

@@ -125,7 +125,7 @@ def _settle_within(job_id: UUID) -> None:
 
 @shared_task(name="contacts.bulk.tasks.sweep", ignore_result=True)
 def sweep(every: float = 0.0) -> None:
-    """By beat: send again what nobody moves, settle what nobody settled, keep tallies short.
+    """By beat: send stalled slices again, settle jobs that were left unsettled, keep tallies short.
 
     `every`: seconds that must lie between two runs (core.leases).
     """

@@ -1,4 +1,4 @@
-"""Welcome Journeys for people: a builder, who is on them, and what was sent."""
+"""Welcome Journeys in the admin: the builder, the enrollments, and the messages sent."""
 
 import re
 from collections.abc import Callable
@@ -76,20 +76,20 @@ class JourneyAdmin(TableAdmin):
         return super().get_form(request, obj, *args, **more)
 
     def has_delete_permission(self, request: HttpRequest, obj: Journey | None = None) -> bool:
-        """Not once somebody is or was on it: archive it, its history stays."""
+        """Not once it has or had enrollments: archive it, its history stays."""
         if obj is not None and obj.enrollments.exists():
             return False
         allowed: bool = super().has_delete_permission(request, obj)
         return allowed
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """Deleting many at once would ask nobody whether they have enrollments."""
+        """Without `delete_selected`, which would not check whether the journeys have enrollments."""
         return {
             name: given for name, given in super().get_actions(request).items() if name != "delete_selected"
         }
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """A journey's versions go with it, though nobody deletes one by itself."""
+        """A journey's versions go with it, though a version can't be deleted by itself."""
         deletable, counts, needed, protected = super().get_deleted_objects(objs, request)
         return deletable, counts, needed - {JourneyVersion._meta.verbose_name}, protected
 
@@ -277,7 +277,7 @@ def _funnel_context(journey: Journey, version: JourneyVersion, counted: Funnel) 
 
 @admin.register(JourneyVersion)
 class JourneyVersionAdmin(ReadOnlyAdmin):
-    """Who saved which steps, and when."""
+    """The history of a journey's steps: each saved version, its author, and its time."""
 
     list_display = ("journey", "number", "created_by", "created_at")
     list_select_related = ("journey", "created_by")

@@ -1,8 +1,8 @@
 """The text of a message: macros filled in, and how many segments it takes.
 
-`{{first_name}}` is a custom field, or one of BUILT_IN; `{{first_name|there}}` says what stands there for who
-has no such field, or an empty one. `{{{{` is a literal `{{`. A value is taken as it is: braces in it mean
-nothing.
+`{{first_name}}` is a custom field, or one of BUILT_IN; `{{first_name|there}}` has a fallback for
+contacts without the field, or with an empty one. `{{{{` is a literal `{{`. A value is taken as it is: braces
+in it mean nothing.
 """
 
 import re
@@ -20,7 +20,7 @@ LONGEST_TEMPLATE = 10_000
 LONGEST_VALUE = 200
 """Characters of a custom field that a message repeats."""
 BUILT_IN = ("phone_number", "list_number", "list_name", "brand_name")
-"""What is known of everybody; a custom field of the same name counts first."""
+"""Known of every contact; a custom field of the same name takes precedence."""
 
 _LAST_OF_ONE_UNIT = 0xFFFF  # in UCS-2; beyond, a character is a surrogate pair
 _TOKEN = re.compile(r"\{\{\{\{|\{\{(?P<macro>[^{}]*)\}\}|\{\{")

@@ -69,7 +69,7 @@ def envelope(error: ApiError) -> dict[str, Any]:
 
 
 def as_api_error(exc: Exception) -> ApiError | None:
-    """What a client is told of `exc`, or None if nobody foresaw it."""
+    """What a client is told of `exc`, or None for an exception that is not expected."""
     error = None
     match exc:
         case ApiError():

@@ -1,4 +1,4 @@
-"""A circuit breaker: a service that answers nobody is left alone for a while, so that batches don't crawl.
+"""A circuit breaker: a service that does not answer isn't asked for a while, so that batches don't crawl.
 
 ```
 closed ──(questions fail, of enough different subjects, none answered in between)──► open
@@ -6,8 +6,8 @@ closed ──(answers tell nothing, of many different subjects, none told of in 
 open ──(after a pause, one question is let through)──► answered: closed; failed: open again
 ```
 
-One per process and service: each process finds out for itself, with a handful of questions, and needs nobody
-to tell it.
+One per process and service: each process finds out for itself, with a handful of questions, and shares no
+state.
 """
 
 import asyncio

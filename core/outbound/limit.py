@@ -17,8 +17,7 @@ from django.conf import settings
 logger = structlog.get_logger(__name__)
 
 # Of the two keys, in seconds by Redis' own clock, one holds when the next turn is, the other until when
-# nobody gets one. A turn is given only if it is near: those that are far off would outlive who asked for
-# them.
+# the limiter is paused. A turn is given only if it is near: a process could end before one that is far off.
 _TURN = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -78,7 +77,7 @@ class Limit:
                 await asyncio.sleep(max(0.5, seconds - _NEAR_SECONDS) * random.uniform(1, 1.5))
 
     async def pause(self, seconds: float) -> None:
-        """The service asked for it: nobody gets a turn for so long."""
+        """Pause the limiter for so long, through Redis in all processes: the service asked for it."""
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         await self._shared(self._pause, [self._keys[1]], [seconds])
 
@@ -98,7 +97,7 @@ class Limit:
     async def _shared(self, script: Any, keys: list[str], arguments: list[float]) -> bytes | None:
         """What Redis answers; None where it is away, or was a moment ago.
 
-        In a task of its own: whoever is cancelled meanwhile would leave half an answer on the connection.
+        In a task of its own: cancelling the caller meanwhile would leave half an answer on the connection.
         """
         return await asyncio.shield(asyncio.ensure_future(self._ask_redis(script, keys, arguments)))
 

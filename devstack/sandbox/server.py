@@ -159,7 +159,7 @@ class Handler(BaseHTTPRequestHandler):
             self._fail("messages", fault, json.dumps(body).encode(), status)
 
     def _check_out(self, session_id: str) -> None:
-        """The customer has typed in a card: tell the product, and send him back there."""
+        """The customer has entered a card: tell the product, and redirect the customer to it."""
         target, body = self.server.stripe.complete(session_id)
         signed = {"Stripe-Signature": signature(body, WEBHOOK_SECRET), "Content-Type": "application/json"}
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

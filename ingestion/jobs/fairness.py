@@ -1,9 +1,9 @@
-"""Whose turn it is: an account's jobs go to the workers a few at a time, in order.
+"""Fairness between accounts: an account's jobs go to the workers a few at a time, in order.
 
 So a thousand batches of one account are no queue before another's single contact: each account has
 TRACKLY_JOBS_IN_FLIGHT jobs among the workers, and the end of one sends its account's next (rule 5). Requests
 that arrive at the same moment may each take the last place. A turn is over with the last slice that needs no
-network: the look-ups have a queue of their own. Where the next is not sent, the sweep finds who waits.
+network: the look-ups have a queue of their own. Where the next job is not sent, the sweep finds it.
 """
 
 from uuid import UUID
@@ -49,8 +49,8 @@ SELECT DISTINCT account_id FROM bulk_bulkjob WHERE completed_at IS NULL AND sent
 def take(account_id: int) -> dict[tuple[UUID, Lane], list[int]]:
     """The account's next jobs, as many as there is room for: their slices' ids, marked as sent now.
 
-    Whoever accepts a job that has to wait, and whoever ends one, calls it after the commit: one of both sees
-    what the other did.
+    Called after the commit, both by the process that accepts a job that has to wait and by the one that ends
+    a job: at least one of them sees what the other committed.
     """
     found: dict[tuple[UUID, Lane], list[int]] = {}
     where = {"account": account_id, "limit": settings.TRACKLY_JOBS_IN_FLIGHT}

@@ -149,7 +149,7 @@ def _take_effect(
     entries = [copy(entry) for entry in entries]  # may be called again after a rollback
     charged = ledger.record(taken.account_id, found.new_validations)
     known = {**found.validations, **found.new_validations}
-    # Somebody else paid for these meanwhile; what is stored counts, not what we were told.
+    # Another slice paid for these meanwhile: the stored finding counts, not the one that we got.
     known.update(ledger.known(taken.account_id, found.new_validations.keys() - charged))
     screening.reject_invalid(entries, replace(found, validations=known), charged)
     ledger.note_cached(

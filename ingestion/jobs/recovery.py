@@ -1,4 +1,4 @@
-"""What the sweep finds: slices that nobody moves, jobs that nobody settled (rule 1: Redis carries hints)."""
+"""What the sweep finds: stalled slices, and jobs that were not settled (rule 1: Redis carries hints)."""
 
 from collections import defaultdict
 from datetime import timedelta

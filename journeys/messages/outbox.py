@@ -115,7 +115,7 @@ def settled() -> timedelta:
 
 
 def silent() -> timedelta:
-    """After this a message that a worker took and said no word of since is unconfirmed: he is dead."""
+    """The lease of a message that a worker has taken: once it has expired the message is unconfirmed."""
     return min(timedelta(minutes=2), settled())
 
 
@@ -268,7 +268,7 @@ def _follow(
 
 def _store(changes: Sequence[Change], opted_out: Sequence[int], now: datetime) -> None:
     """Store outcomes, and the opt-outs that they tell of: both or neither."""
-    if opted_out:  # first: whoever writes memberships locks their contacts before anything else
+    if opted_out:  # first: a transaction that writes memberships locks their contacts before anything else
         _opt_out(opted_out)
     _mark(changes, now, MessageStatus.SENDING)
 
@@ -295,7 +295,7 @@ def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> 
     if isinstance(error, Withdrawn) and error.opted_out:
         return change(MessageStatus.CANCELLED, error=str(error), unasked=True)
     verdict = error.verdict if isinstance(error, OutboundError) else Verdict.MAYBE
-    if not isinstance(error, OutboundError):  # what nobody foresaw may have happened after the sending
+    if not isinstance(error, OutboundError):  # an unexpected error may have come after the sending
         logger.error("message_raised", message=message, exc_info=error)
     if verdict is Verdict.NOT_THIS:
         return change(MessageStatus.FAILED, error=str(error)[:200])

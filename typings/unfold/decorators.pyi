@@ -23,6 +23,6 @@ def display(
     description: str | None = ...,
     empty_value: str | None = ...,
     dropdown: bool | None = ...,
-    label: bool | str | Mapping[str, str] | None = ...,
+    label: bool | str | Mapping[Any, str] | None = ...,
     header: bool | None = ...,
 ) -> Callable[[_F], _F]: ...
