@@ -22,7 +22,7 @@ for model in (User, Group, AccessAttempt, AccessLog, AccessFailureLog):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[type-arg] # not subscriptable at run time
     """A user with a history is deactivated, not deleted: the history would go with the user."""
 
     form = UserChangeForm
@@ -56,7 +56,7 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, TableAdmin):  # type: ignore[misc]
+class GroupAdmin(DjangoGroupAdmin, TableAdmin):
     pass
 
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 import structlog
@@ -49,7 +50,8 @@ class AccountThrottle(BaseThrottle):
             return True
         limit = account.requests_per_minute
         quota = Quota(limit, max(0, limit - used), reset_seconds)
-        request._request.quota = quota  # type: ignore[attr-defined]
+        plain: Any = request._request
+        plain.quota = quota
         if used > limit:
             raise ApiError(
                 429,

@@ -3,7 +3,7 @@
 import json
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
@@ -299,7 +299,7 @@ class LedgerEntryAdmin(TableAdmin):
     ) -> Any:
         """Ask before an adjustment is booked: the form, how it will stand in the ledger, then the entry."""
         if request.method == "POST" and self.has_add_permission(request):
-            form = self.get_form(request)(request.POST)
+            form = cast("AdjustmentForm", self.get_form(request)(request.POST))
             if form.is_valid():
                 return self._book(request, form)
         one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}

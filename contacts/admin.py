@@ -47,7 +47,7 @@ class SendingListAdmin(TableAdmin):
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **more: Any) -> Any:
         field = super().formfield_for_choice_field(db_field, request, **more)
-        if db_field.name == "status":
+        if field is not None and db_field.name == "status":
             field.choices = [choice for choice in ListStatus.choices if choice[0] != ListStatus.DELETED]
         return field
 
@@ -75,6 +75,8 @@ class SendingListAdmin(TableAdmin):
     @action(description="Restore", url_path="restore", permissions=["restore"])
     def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
         shown = self.get_object(request, unquote(str(object_id)))
+        if shown is None:  # deleted for good since the permission was checked
+            raise PermissionDenied
         if ask := confirmed(
             request,
             title="Restore list",
@@ -102,8 +104,7 @@ class SendingListAdmin(TableAdmin):
         """Django's page would load every membership to count it."""
         shown = self.get_object(request, unquote(object_id))
         if shown is None:
-            missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return missing
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_delete_permission(request, shown):
             raise PermissionDenied
         if _is_deleted(shown):

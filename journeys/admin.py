@@ -285,7 +285,7 @@ class JourneyVersionAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
-class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+class VisitInline(TabularInline):
     """What an enrollment went through."""
 
     model = Visit
@@ -306,7 +306,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
         return f"{plan.number(step.id)} · {TITLES[kind_of(step)]}" if step else visit.step
 
 
-class MessageInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+class MessageInline(TabularInline):
     model = OutboundMessage
     extra = 0
     per_page = 50
