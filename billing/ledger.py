@@ -111,7 +111,7 @@ def adjust(account_id: int, micro_dollars: int, *, reason: str, by: User, after:
     """Book an adjustment. Raises ValueError if this user booked the same one after the entry `after`.
 
     That was the newest when the question was shown: the answer may arrive twice (a double click, a page sent
-    again), and an entry stays for ever. Adjustments of one account are booked one after the other.
+    again), and an entry can't be deleted. Adjustments of one account are booked one after the other.
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account_id)

@@ -26,7 +26,7 @@ logger = structlog.get_logger(__name__)
 
 
 def send(job: BulkJob, slice_ids: Sequence[int]) -> None:
-    """Send what was accepted, or, where its account has enough jobs under way, what has its turn now."""
+    """Send the accepted job, or, at the account's in-flight limit, the account's next jobs in order."""
     if job.sent_at is not None:
         fan_out(job.pk, slice_ids, Lane.INGEST)
     else:

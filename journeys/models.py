@@ -198,7 +198,7 @@ class MessageStatus(models.TextChoices):
     QUEUED = "queued"
     """To be sent at `due_at`."""
     SENDING = "sending"
-    """In a worker's hands: the gateway may or may not have it."""
+    """Leased by a worker: the gateway may or may not have it."""
     SENT = "sent"
     """The gateway has taken it."""
     FAILED = "failed"

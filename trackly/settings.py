@@ -114,8 +114,8 @@ TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=10.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 
-# Jobs of one account that are among the workers at a time; its others wait for their turn, so that another
-# account's job waits for few of them. No less than the workers' processes that one account may keep busy.
+# Jobs of one account that are among the workers at a time; its others are queued, so that another account's
+# job waits for few of them. No less than the workers' processes that one account may keep busy.
 TRACKLY_JOBS_IN_FLIGHT = env.int("TRACKLY_JOBS_IN_FLIGHT", default=4)
 # Bytes of a page or an export that a web process holds in memory at a time (core.http.spool).
 TRACKLY_PAGE_MEMORY = env.int("TRACKLY_PAGE_MEMORY", default=262_144)
@@ -349,7 +349,8 @@ DATABASES["default"].update(
         # it its locks. PgBouncer refuses such options at the start of a session: there, set
         # TRACKLY_DB_SESSION_OPTIONS to nothing and give them to the role (docs/capacity.md).
         **({"options": _SESSION_OPTIONS} if _SESSION_OPTIONS else {}),
-        # A server that has vanished without a word is noticed within half a minute, not after two hours.
+        # A server that has vanished without closing the connection is noticed within half a minute, not after
+        # two hours.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
@@ -491,7 +492,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 CELERY_RESULT_EXPIRES = 600
 CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
-# No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped without a word.
+# No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped silently.
 # What piles up while no worker runs finds that the work was done a moment ago (`every`, core.leases).
 CELERY_BEAT_SCHEDULER = "core.celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {

@@ -65,7 +65,7 @@ class Breaker:
     async def guard(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `work`, which tells of each answer and failure. Raises CircuitOpen at once when open.
 
-        Also when the breaker opens while `work` is under way: what still waits would wait in vain.
+        Also when the breaker opens while `work` is under way: its questions would not be answered.
         """
         if self._opened_at is not None and (
             self._probe is not None or self._clock() < self._opened_at + self._pause

@@ -43,11 +43,11 @@ class Endpoint:
         raise OutboundError(self._strange_body(response), Verdict.TRY_AGAIN)
 
     def refused(self, why: object) -> NoReturn:
-        """The service says so itself: nothing is answered before the credentials or the account change."""
+        """The service refuses us: it will answer nothing before the credentials or the account change."""
         raise OutboundError(f"{self.name} refused with {why}: check {self.credentials}", Verdict.NOT_US)
 
     def too_fast(self, response: Response) -> NoReturn:
-        """The service says so itself."""
+        """Raise TooFast: the service has reported that its rate is exceeded."""
         raise TooFast(retry_after(response.headers.get("Retry-After")))
 
     def check_status(self, response: Response, *, code: object = None) -> None:

@@ -27,7 +27,7 @@ class OutboundError(Exception):
 
 
 class NoTurn(OutboundError):
-    """Nothing was sent: the service's rate, a pause that it asked for, or a standstill left no turn."""
+    """Nothing was sent: the rate limiter granted no slot in time (the rate, a pause, or a standstill)."""
 
     def __init__(self) -> None:
         super().__init__("no turn in time", Verdict.LATER)

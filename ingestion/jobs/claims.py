@@ -1,4 +1,4 @@
-"""A pending slice in the hands of one process: claimed, kept, committed, finished."""
+"""The lease of a pending slice: claimed by one process, renewed, committed, finished."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ RETURNING slice.job_id, slice.claimed_at AS started, slice.lane, slice.payload, 
 """
 
 
-# The work takes long because the network does: the slice stays ours.
+# The network takes long: the lease is renewed.
 _KEEP = """
 UPDATE bulk_bulkslice SET claimed_at = now() WHERE id = %(id)s AND status = 'pending'
 """
@@ -117,7 +117,7 @@ class Claim:
 
 
 def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
-    """Take the slice; None if it has ended, shall not run, or another worker is at it.
+    """Claim the slice; None if it has ended, shall not run, or another worker holds its lease.
 
     `by`: the task's id; `anyway`: also if its job is being cancelled, and in spite of another worker's lease.
     """

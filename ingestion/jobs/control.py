@@ -18,7 +18,7 @@ from ingestion.pipeline.screening import RUN_AGAIN
 
 
 def retry(job_id: UUID) -> None:
-    """Make what failed pending again; it waits for its account's turn, like what is new.
+    """Make what failed pending again; it queues behind the account's in-flight limit, as a new job does.
 
     That is the failed slices, and of the others the contacts that failed as `provider_error`, or because
     nothing could be charged to the account any more (ingestion.pipeline.screening.RUN_AGAIN), alone. The job

@@ -1,9 +1,9 @@
 """Fairness between accounts: an account's jobs go to the workers a few at a time, in order.
 
-So a thousand batches of one account are no queue before another's single contact: each account has
+So a thousand batches of one account don't delay another's single contact: each account has
 TRACKLY_JOBS_IN_FLIGHT jobs among the workers, and the end of one sends its account's next (rule 5). Requests
-that arrive at the same moment may each take the last place. A turn is over with the last slice that needs no
-network: the look-ups have a queue of their own. Where the next job is not sent, the sweep finds it.
+that arrive at the same moment may each take the last slot. A slot is released with the last slice that needs
+no network: the look-ups have a queue of their own. Where the next job is not sent, the sweep finds it.
 """
 
 from uuid import UUID
@@ -64,5 +64,5 @@ def take(account_id: int) -> dict[tuple[UUID, Lane], list[int]]:
 
 
 def waiting() -> list[int]:
-    """Accounts with jobs whose turn has not come."""
+    """Accounts with jobs that are queued behind their in-flight limit."""
     return [row["account_id"] for row in sql.rows(_HELD_UP, {})]

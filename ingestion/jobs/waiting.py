@@ -78,7 +78,7 @@ def _wait(job: BulkJob, deadline: float) -> BulkJob:
 def _sleep_until_announced(job_id: UUID, seconds: float, heard: str) -> str:
     """Sleep until the job's end is announced, `seconds` at most; `heard` is the last announcement known.
 
-    Returns the last one known now: an old one (of an end before a retry) must not wake the waiter for ever.
+    Returns the last one known now: an old one (of an end before a retry) must not wake it in a loop.
     """
     try:
         streams: Any = client().xread({_stream(job_id): heard}, block=max(1, int(seconds * 1000)))

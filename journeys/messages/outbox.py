@@ -38,7 +38,7 @@ AT_ONCE = 100
 _TURNS_SECONDS = 2
 """A set is no larger than what the gateway's rate lets through in so long."""
 KEEP_SECONDS = 30.0
-"""How often a worker says of what it still holds that it is at it: a message may wait long for its turn."""
+"""How often a worker renews the leases of its messages: one may wait long for the rate limiter."""
 POST_SECONDS = 20.0
 """A message is posted so long after the database has said that it may be, at most."""
 MOST_ATTEMPTS = 100
@@ -261,7 +261,7 @@ def _follow(
         if (at - kept).total_seconds() >= KEEP_SECONDS:
             kept = at
             still_ours = _keep({message: attempts[message] for message in left}, at)
-            for message in left.keys() - still_ours.keys():  # this process was taken for dead
+            for message in left.keys() - still_ours.keys():  # their lease expired
                 left[message].cancel()
     return unasked
 
@@ -274,9 +274,9 @@ def _store(changes: Sequence[Change], opted_out: Sequence[int], now: datetime) -
 
 
 def _keep(held: Mapping[int, int], now: datetime) -> dict[int, bool]:
-    """Say that a worker is at these messages (each with its attempt).
+    """Renew a worker's leases of these messages (each with its attempt).
 
-    Those that are still its own, each with whether its contact has opted out meanwhile.
+    Returns those that it still holds, each with whether its contact has opted out meanwhile.
     """
     wanted = codec.encode([{"id": message, "attempt": attempt} for message, attempt in held.items()]).decode()
     kept = sql.in_transaction(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))

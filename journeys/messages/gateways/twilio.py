@@ -47,7 +47,7 @@ _GENERAL = range(20000, 21000)
 Twilio adds codes, so one that is not known is taken for the sender's: it waits for a day, and fails with it.
 """
 PATIENCE_SECONDS = 10.0
-"""Consent and quiet hours were looked at before: a message that gets no turn meanwhile is looked at anew."""
+"""For the rate limiter. Consent and quiet hours were checked before; after it they are checked anew."""
 _CREATED, _TOO_MANY, _SERVER_ERROR = 201, 429, 500
 _ROUNDING = timedelta(minutes=1)
 """How far apart two of Twilio's machines, and the seconds that they show, may be."""
