@@ -33,9 +33,7 @@ class AccountAdmin(TableAdmin):
     actions_detail = ("suspend", "resume", "close")
     voip = worded("rejects_voip", "VOIP numbers", yes=("Rejected", "info"), no=("Accepted", ""))
 
-    @display(  # type: ignore[untyped-decorator] # unfold ships no types
-        description="State", ordering="suspended_at", label={"Active": "success", "Suspended": "danger"}
-    )
+    @display(description="State", ordering="suspended_at", label={"Active": "success", "Suspended": "danger"})
     def state(self, account: Account) -> str:
         return "Suspended" if account.suspended_at else "Active"
 
@@ -54,9 +52,7 @@ class AccountAdmin(TableAdmin):
             return ""
         return f"This account can't be deleted: {', '.join(kept)} belong to it. Close it instead."
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Suspend", url_path="suspend", permissions=["change"], icon="block"
-    )
+    @action(description="Suspend", url_path="suspend", permissions=["change"], icon="block")
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self.asked_about(request, object_id)
         if ask := confirmed(
@@ -76,9 +72,7 @@ class AccountAdmin(TableAdmin):
         messages.success(request, f"{account.name} is suspended.")
         return HttpResponseRedirect(self.page_of(account))
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Resume", url_path="resume", permissions=["change"], icon="play_arrow"
-    )
+    @action(description="Resume", url_path="resume", permissions=["change"], icon="play_arrow")
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self.asked_about(request, object_id)
         if ask := confirmed(
@@ -96,9 +90,7 @@ class AccountAdmin(TableAdmin):
         messages.success(request, f"{account.name} is active.")
         return HttpResponseRedirect(self.page_of(account))
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Close account", url_path="close", permissions=["change"], icon="lock"
-    )
+    @action(description="Close account", url_path="close", permissions=["change"], icon="lock")
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self.asked_about(request, object_id)
         working = ApiKey.objects.filter(account=account, revoked_at=None).count()
@@ -153,7 +145,7 @@ class ApiKeyAdmin(TableAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         return super().get_fieldsets(request, obj) if obj else self.add_fieldsets
 
-    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         if obj is None:
             return self.readonly_fields
         fixed = ("name", "scopes", "expires_at") if obj.revoked_at else ()
@@ -164,7 +156,7 @@ class ApiKeyAdmin(TableAdmin):
         state = key.state(timezone.now())
         return f"expires {key.expires_at:%Y-%m-%d %H:%M} UTC" if state == KeyState.EXPIRES else state.value
 
-    @display(description="State", label=_STATE_COLORS)  # type: ignore[untyped-decorator]
+    @display(description="State", label=_STATE_COLORS)
     def colored_state(self, key: ApiKey) -> tuple[KeyState, str]:
         return key.state(timezone.now()), self.state(key)
 
@@ -184,9 +176,7 @@ class ApiKeyAdmin(TableAdmin):
         obj.pk, obj.digest, obj.hint, obj.created_at = made.pk, made.digest, made.hint, made.created_at
         _show_once(request, key)
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Rotate", url_path="rotate", permissions=["change"]
-    )
+    @action(description="Rotate", url_path="rotate", permissions=["change"])
     def rotate(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Make a successor with the same scopes; the old key works on for a while."""
         key = self.asked_about(request, object_id)
@@ -208,9 +198,7 @@ class ApiKeyAdmin(TableAdmin):
         messages.info(request, f"The old key {old.hint}… works until {old.expires_at:%Y-%m-%d %H:%M} UTC.")
         return HttpResponseRedirect(_page(made.pk))
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Revoke", url_path="revoke", permissions=["change"]
-    )
+    @action(description="Revoke", url_path="revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, object_id: int) -> HttpResponse:
         key = self.asked_about(request, object_id)
         if key.revoked_at is not None:

@@ -1,4 +1,4 @@
-"""Who is it, and may it act: the first two checks of every request (contract, "Every request")."""
+"""Authentication and permission: the first two checks of every request (contract, "Every request")."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -29,14 +29,14 @@ class ApiKeyAuthentication(BaseAuthentication):
         record_use(key)
         return key.account, key
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
+    def authenticate_header(self, request: Request) -> str:
         return "ApiKey"  # without a challenge DRF would answer 403
 
 
 class AccountMayAct(BasePermission):
     """Suspended accounts are refused, from the row read with this very request."""
 
-    def has_permission(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002 - DRF's signature
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         if account_of(request).suspended_at is not None:
             raise ApiError(403, "account_suspended", "This account is suspended.")
         return True

@@ -38,9 +38,10 @@ SELECT {", ".join(f"{name.replace('_', '.', 1)} AS {name}" for names in _MODELS.
 FROM accounts_apikey AS apikey JOIN accounts_account AS account ON account.id = apikey.account_id
 WHERE apikey.digest = %(digest)s AND apikey.revoked_at IS NULL
     AND (apikey.expires_at IS NULL OR apikey.expires_at > clock_timestamp())
-"""  # noqa: S608 - put together from the models
+"""
 
-# No request waits for another that does the same, nor for an administrator who has the key's row locked.
+# Skips a row that is locked: a request waits neither for another that does the same, nor for an
+# administrator's edit of the key.
 _USED = """
 UPDATE accounts_apikey SET last_used_at = now() WHERE id = (
     SELECT id FROM accounts_apikey

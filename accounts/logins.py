@@ -1,10 +1,10 @@
 """Logins to the admin: what a check of a password costs is bounded, and each client counts for itself.
 
 A password's digest takes half a second of CPU, so that stolen ones resist guessing (OWASP, "Password
-Storage"), and it is computed for anybody who asks. So a process checks one password at a time, of each
-address one, and each address has a number of attempts in a minute, whatever names it tries. Failures are
-counted by name and address together (django-axes): guesses from one address lock nobody out at another
-(OWASP, "Authentication", "Account Lockout").
+Storage"), and it is computed for every login attempt, also an anonymous one. So a process checks one password
+at a time and queues at most one per address, and each address has a number of attempts in a minute, whatever
+names it tries. Failures are counted by name and address together (django-axes): guesses from one address do
+not lock the user out at another (OWASP, "Authentication", "Account Lockout").
 """
 
 import threading
@@ -73,7 +73,7 @@ def _canonical(given: str) -> str | None:
 
 
 class Line:
-    """Who waits for a check, first come, first served: of each address one, and few altogether."""
+    """The queue for password checks, first in, first out: one entry per address, and few altogether."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -122,7 +122,7 @@ class Backend(ModelBackend):
 
 
 def _require_rate(address: str | None) -> None:
-    """Raise LoginRefused beyond TRACKLY_LOGIN_RATE; where Redis is away nobody is refused."""
+    """Raise LoginRefused beyond TRACKLY_LOGIN_RATE; without Redis the login is allowed."""
     if not settings.TRACKLY_LOGIN_RATE:
         return
     try:

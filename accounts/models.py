@@ -1,4 +1,4 @@
-"""Who uses the service."""
+"""Accounts (the service's tenants) and their API keys."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Who works in the admin: users and groups, what they did, and logins (django-axes)."""
+"""The admin's own users: users and groups, their action log, and their logins (django-axes)."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ for model in (User, Group, AccessAttempt, AccessLog, AccessFailureLog):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[type-arg] # not subscriptable at run time
     """A user with a history is deactivated, not deleted: the history would go with the user."""
 
     form = UserChangeForm
@@ -32,6 +32,7 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "first_name", "last_name", "state", "rights", "last_login")
 
+<<<<<<< HEAD
     RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
     """What gives rights in the admin."""
 
@@ -50,6 +51,9 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
         return shown if _is_superuser(request) else (*shown, *self.RIGHTS)
 
     @display(description="State", label={"Active": "success", "Deactivated": "danger"})  # type: ignore[untyped-decorator] # unfold ships no types
+=======
+    @display(description="State", label={"Active": "success", "Deactivated": "danger"})
+>>>>>>> words-2
     def state(self, user: User) -> str:
         return "Active" if user.is_active else "Deactivated"
 
@@ -75,6 +79,7 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[misc,type-arg]
 
 
 @admin.register(Group)
+<<<<<<< HEAD
 class GroupAdmin(DjangoGroupAdmin, TableAdmin):  # type: ignore[misc]
     """What a group may do is a superuser's to say: anybody else could widen a group of their own."""
 
@@ -100,6 +105,10 @@ def _may_touch(request: HttpRequest, user: Any) -> bool:
     if _is_superuser(request) or not isinstance(user, User) or user == request.user:
         return True
     return not user.is_superuser and user.get_all_permissions() <= request.user.get_all_permissions()
+=======
+class GroupAdmin(DjangoGroupAdmin, TableAdmin):
+    pass
+>>>>>>> words-2
 
 
 @admin.register(LogEntry)
@@ -127,7 +136,7 @@ class AccessAttemptAdmin(ReadOnlyAdmin):
     readonly_fields = ("state",)
     actions = ("unlock",)
 
-    @display(description="State", label={"Locked out": "danger"})  # type: ignore[untyped-decorator]
+    @display(description="State", label={"Locked out": "danger"})
     def state(self, attempt: AccessAttempt) -> str:
         is_locked = attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT
         return "Locked out" if is_locked else "Counting"

@@ -3,12 +3,13 @@
 import json
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core import signing
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -50,11 +51,11 @@ class RefusalFilter(admin.SimpleListFilter):
     title = "paid validation"
     parameter_name = "refusal"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         reasons = [(code, why.label) for code, why in gate.REASONS.items() if code != gate.NO_CONFIG]
         return [("none", _ALLOWED), *reasons]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
         if value is None:
             return queryset
@@ -87,7 +88,7 @@ class BillingConfigAdmin(TableAdmin):
             return ("account", "status")
         return [name for name in super().get_fields(request, obj) if name != "status"]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: BillingConfig | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: BillingConfig | None = None) -> Any:
         """States have actions: a form that has stood open would undo what a webhook did meanwhile."""
         return (*self.readonly_fields, "account", "status") if obj else self.readonly_fields
 
@@ -99,7 +100,7 @@ class BillingConfigAdmin(TableAdmin):
         offered = super().get_actions_detail(request, object_id)
         return [one for one in offered if one.method.original_function_name != nothing_to_do]
 
-    @display(  # type: ignore[untyped-decorator] # unfold ships no types
+    @display(
         description="Paid validation",
         label={_ALLOWED: "success"} | {why.label: "danger" for why in gate.REASONS.values()},
     )
@@ -124,9 +125,7 @@ class BillingConfigAdmin(TableAdmin):
             return "This billing can't be deleted: its account has ledger entries. Suspend it instead."
         return ""
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Suspend", url_path="suspend", permissions=["change"]
-    )
+    @action(description="Suspend", url_path="suspend", permissions=["change"])
     def suspend(self, request: HttpRequest, object_id: int) -> HttpResponse:
         config = self.asked_about(request, object_id)
         if ask := confirmed(
@@ -145,9 +144,7 @@ class BillingConfigAdmin(TableAdmin):
         messages.success(request, "Suspended: requests with use_validation are answered 402 from now on.")
         return _back_to(object_id)
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Resume", url_path="resume", permissions=["change"]
-    )
+    @action(description="Resume", url_path="resume", permissions=["change"])
     def resume(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """End a suspension, or a failed payment that no invoice is behind."""
         config = self.asked_about(request, object_id)
@@ -183,9 +180,7 @@ class BillingConfigAdmin(TableAdmin):
         response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return response
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Create payment-method link", url_path="set-up-payment", permissions=["change"]
-    )
+    @action(description="Create payment-method link", url_path="set-up-payment", permissions=["change"])
     def set_up_payment(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """A link to Stripe for the customer; card data never comes here."""
         config = self.asked_about(request, object_id)
@@ -252,7 +247,7 @@ class ValidationAdmin(ReadOnlyAdmin):
     do_not_call = worded("on_dnc", "Do-not-call list", yes=("Listed", "danger"), no=("Not listed", ""))
     porting = worded("ported", "Ported", yes=("Ported", "info"), no=("Not ported", ""))
 
-    @display(  # type: ignore[untyped-decorator] # unfold ships no types
+    @display(
         description="Disposition",
         ordering="disposition",
         label={
@@ -285,7 +280,7 @@ class LedgerEntryAdmin(TableAdmin):
     autocomplete_fields = ("account",)
     actions = ("refund",)
 
-    def get_fields(self, request: HttpRequest, obj: LedgerEntry | None = None) -> Any:  # noqa: ARG002
+    def get_fields(self, request: HttpRequest, obj: LedgerEntry | None = None) -> Any:
         if obj is None:
             return ("account", "amount", "reason")
         return ("account", "kind", "amount", "validation", "reverses", "reason", "created_by", "created_at")
@@ -293,10 +288,10 @@ class LedgerEntryAdmin(TableAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: LedgerEntry | None = None) -> Any:
         return self.get_fields(request, obj) if obj else ()
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def add_view(
@@ -304,7 +299,7 @@ class LedgerEntryAdmin(TableAdmin):
     ) -> Any:
         """Ask before an adjustment is booked: the form, how it will stand in the ledger, then the entry."""
         if request.method == "POST" and self.has_add_permission(request):
-            form = self.get_form(request)(request.POST)
+            form = cast("AdjustmentForm", self.get_form(request)(request.POST))
             if form.is_valid():
                 return self._book(request, form)
         one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
@@ -418,7 +413,8 @@ def _asked_after(request: HttpRequest, adjustment: list[Any]) -> int | None:
 
 
 def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
+    if not isinstance(request.user, User):
+        raise PermissionDenied  # the admin site has refused anonymous requests before
     return request.user
 
 

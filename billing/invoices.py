@@ -82,7 +82,7 @@ def close_due_months(now: datetime | None = None) -> list[date]:
         if (now or timezone.now()) < months.begin(months.following(month)) + CLOSES_AFTER:
             break
         with transaction.atomic():
-            _, is_ours = ClosedMonth.objects.get_or_create(month=month)  # whoever comes second waits here
+            _, is_ours = ClosedMonth.objects.get_or_create(month=month)  # another process waits here
             if is_ours:
                 end = months.begin(months.following(month))
                 bounds = {"month": month, "begin": months.begin(month), "end": end}
@@ -118,8 +118,8 @@ def collect_open() -> int:
             break
         except PaymentsError as exc:
             logger.warning("invoice_not_collected", invoice=invoice_id, reason=str(exc))
-        except Exception as exc:
-            logger.error("invoice_not_collected", invoice=invoice_id, exc_info=exc)  # noqa: TRY400
+        except Exception:
+            logger.exception("invoice_not_collected", invoice=invoice_id)
     return done
 
 
@@ -137,7 +137,7 @@ def _open(now: datetime) -> QuerySet[Invoice]:
 
 
 def collect(invoice_id: int) -> bool:
-    """Bring an invoice to Stripe and try to have it paid; False if somebody else is at it, or it is settled.
+    """Bring an invoice to Stripe and try to have it paid; False if another process has it, or it is settled.
 
     Raises PaymentsError where Stripe gives no usable answer; to be called again then. Call it outside of
     transactions.
@@ -170,8 +170,8 @@ def _customer_of(invoice: Invoice) -> str:
 def _at_stripe(invoice: Invoice, customer: str) -> Remote | None:
     """Stripe's invoice for ours, if it has one that this customer can pay, or one that is settled.
 
-    It is replaced where it was deleted, or where its customer was, who alone could pay it. That is noted
-    first: what happens to the old one from then on is our own doing (billing.webhooks).
+    It is replaced where it was deleted, or where its customer, the only one that could pay it, was deleted.
+    That is noted first: what happens to the old one from then on is our own doing (billing.webhooks).
     """
     if invoice.stripe_id:
         remote = payments.find(invoice.stripe_id)

@@ -23,7 +23,7 @@ _FIELDS = "phone_number, disposition, valid, line_type, carrier, ported, on_dnc,
 _KNOWN = f"""
 SELECT {_FIELDS} FROM billing_validation
 WHERE account_id = %(account)s AND phone_number = ANY(%(numbers)s)
-"""  # noqa: S608 - constants
+"""
 
 # The charge hangs on the row that was inserted: where the result was there already, nothing is charged.
 _RECORD = f"""
@@ -34,7 +34,7 @@ WITH stored AS (
         phone_number text, disposition text, valid boolean, line_type text,
         carrier text, ported boolean, on_dnc boolean, country text
     )
-    ORDER BY phone_number  -- one order for everybody, so that nobody deadlocks
+    ORDER BY phone_number  -- every transaction takes locks in this order: no deadlock
     ON CONFLICT ON CONSTRAINT validation_once DO NOTHING
     RETURNING id, phone_number
 ), charged AS (
@@ -42,7 +42,7 @@ WITH stored AS (
     SELECT %(account)s, 'charge', id, %(price)s, '', now() FROM stored
 )
 SELECT phone_number FROM stored
-"""  # noqa: S608 - constants
+"""
 
 
 def known(account_id: int, numbers: Iterable[str]) -> dict[str, Finding]:
@@ -88,7 +88,7 @@ def refund(entry: LedgerEntry, *, reason: str, by: User | None) -> LedgerEntry:
                 reason=reason,
                 created_by=by,
             )
-    except IntegrityError as exc:  # by somebody else, since it was looked at
+    except IntegrityError as exc:  # refunded by another process, after the check
         raise ValueError(_REFUNDED) from exc
 
 
@@ -111,7 +111,7 @@ def adjust(account_id: int, micro_dollars: int, *, reason: str, by: User, after:
     """Book an adjustment. Raises ValueError if this user booked the same one after the entry `after`.
 
     That was the newest when the question was shown: the answer may arrive twice (a double click, a page sent
-    again), and an entry stays for ever. Adjustments of one account are booked one after the other.
+    again), and an entry can't be deleted. Adjustments of one account are booked one after the other.
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account_id)

@@ -1,4 +1,4 @@
-"""Who may be billed, what a paid validation found, and what it cost."""
+"""Billing settings of accounts, findings of paid validations, and what they cost."""
 
 import uuid
 
@@ -93,7 +93,7 @@ class Validation(models.Model):
                 condition=Q(disposition__in=Disposition.values), name="validation_disposition_known"
             ),
         ]
-        # `validation_once` begins with the account; an operator who searches for a number names none.
+        # `validation_once` begins with the account; the admin's search is for a number alone.
         indexes = [models.Index("phone_number", name="validation_by_number")]
 
     def __str__(self) -> str:

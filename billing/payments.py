@@ -26,7 +26,7 @@ class PaymentsError(Exception):
 
 
 class Unreachable(PaymentsError):
-    """Nobody is there: to ask about anything else now is in vain."""
+    """Stripe can't be reached: further requests now would fail as well."""
 
 
 class Declined(PaymentsError):
@@ -57,7 +57,7 @@ class Credit:
 
     id: str
     reference: str
-    """The reference of our invoice that it is for; empty: somebody made it by hand."""
+    """The reference of our invoice that it is for; empty: it was created by hand, in Stripe."""
     cents: int
 
 
@@ -206,7 +206,7 @@ def finalize(invoice: Invoice, remote: Remote) -> Remote:
 
 
 def pay(invoice: Invoice, remote: Remote, customer: str, card: str) -> Remote:
-    """Try to collect a payable one with a card, with nobody present; how it stands then.
+    """Try to collect a payable invoice with a card, off session; its state afterwards.
 
     The card is the customer's default from then on: Stripe tries again with it. Raises PaymentsError.
     """

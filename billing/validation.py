@@ -17,7 +17,7 @@ from lookups.sources import first_answer, realphonevalidation
 KEPT = timedelta(days=1)
 """For how long an answer waits to be paid for: a slice that was killed before it committed runs again."""
 _PAUSE = timedelta(seconds=5)
-"""So long after a question that nobody answered `provider_error` is answered without asking."""
+"""For so long after an unanswered question, `provider_error` is returned without asking again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,10 @@ def disposition(line: Line, *, on_dnc: bool) -> Disposition:
 
 
 def look_up(account_id: int, phone_numbers: Iterable[str], *, keep: Callable[[], None]) -> dict[str, Finding]:
-    """Have numbers validated for an account; one that nobody answered for is missing, and is not charged.
+    """Have numbers validated for an account; an unanswered number is missing, and is not charged.
 
-    Answers are kept before anybody is charged for them, so that a worker that dies between the two does not
-    make us pay the provider again. Call it outside of transactions; `keep` is called every few seconds.
+    Answers are stored before the account is charged for them, so that a worker that dies between the two does
+    not make us pay the provider again. Call it outside of transactions; `keep` is called every few seconds.
     """
     line: Question[Line] = Question(
         kind=Kind.VALIDATION, scope=account_id, ask=_ask, answer=Line, ttl=KEPT, pause=_PAUSE, longest=_PAUSE

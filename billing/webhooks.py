@@ -23,7 +23,7 @@ from core import sql
 logger = structlog.get_logger(__name__)
 
 TOLERANCE_SECONDS = 300
-"""How old a webhook's signature may be: one that somebody kept is refused."""
+"""How old a webhook's signature may be: a replayed one is refused."""
 MAX_BYTES = 1_000_000
 """Of an event; Stripe's have some thousand."""
 
@@ -118,7 +118,7 @@ class _Invoice(msgspec.Struct):
     metadata: dict[str, str] | None = None
 
 
-def _invoice(about: dict[str, Any], is_late: bool) -> bool:  # noqa: FBT001 - a handler's
+def _invoice(about: dict[str, Any], is_late: bool) -> bool:
     """Paid, failed, voided: what is for good stays, so the order of events does not matter.
 
     Stripe's invoice that was replaced is withdrawn by us (billing.invoices): ours goes on without it, unless
@@ -159,7 +159,7 @@ class _Method(msgspec.Struct):
     card: _Card | None = None
 
 
-def _attached(about: dict[str, Any], is_late: bool) -> bool:  # noqa: FBT001 - a handler's
+def _attached(about: dict[str, Any], is_late: bool) -> bool:
     """A customer gave a card (or another way to pay); one that was detached already stays so."""
     found = msgspec.convert(about, _Method)
     # Locked: the customer may be deleted at this moment, and with it its cards.
@@ -180,7 +180,7 @@ def _attached(about: dict[str, Any], is_late: bool) -> bool:  # noqa: FBT001 - a
     return True
 
 
-def _detached(about: dict[str, Any], _: bool) -> bool:  # noqa: FBT001 - a handler's
+def _detached(about: dict[str, Any], _: bool) -> bool:
     """It can't be used any more, ever (https://docs.stripe.com/api/payment_methods/detach)."""
     PaymentMethod.objects.filter(stripe_id=about.get("id"), detached_at=None).update(
         detached_at=timezone.now()
@@ -188,7 +188,7 @@ def _detached(about: dict[str, Any], _: bool) -> bool:  # noqa: FBT001 - a handl
     return True
 
 
-def _customer_deleted(about: dict[str, Any], _: bool) -> bool:  # noqa: FBT001 - a handler's
+def _customer_deleted(about: dict[str, Any], _: bool) -> bool:
     """Its cards went with it. Invoices that it has not paid are made anew for the next one (collect)."""
     return payments.forget_customer(msgspec.convert(about, _Named).id)
 

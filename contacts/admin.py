@@ -36,7 +36,7 @@ class SendingListAdmin(TableAdmin):
         tallies = ListTally.objects.filter(sending_list=OuterRef("pk")).values("sending_list")
         return found.annotate(tallied=Subquery(tallies.annotate(sum=Sum("members")).values("sum")))
 
-    def get_readonly_fields(self, request: HttpRequest, obj: SendingList | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: SendingList | None = None) -> Any:
         """A list stays with its account: the memberships are consent that was given to that one."""
         return (*self.readonly_fields, "account") if obj else self.readonly_fields
 
@@ -47,11 +47,11 @@ class SendingListAdmin(TableAdmin):
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **more: Any) -> Any:
         field = super().formfield_for_choice_field(db_field, request, **more)
-        if db_field.name == "status":
+        if field is not None and db_field.name == "status":
             field.choices = [choice for choice in ListStatus.choices if choice[0] != ListStatus.DELETED]
         return field
 
-    @display(  # type: ignore[untyped-decorator] # unfold ships no types
+    @display(
         description="Status",
         ordering="status",
         label={
@@ -72,11 +72,11 @@ class SendingListAdmin(TableAdmin):
             return False
         return object_id is None or _is_deleted(self.get_object(request, unquote(str(object_id))))
 
-    @action(  # type: ignore[untyped-decorator]
-        description="Restore", url_path="restore", permissions=["restore"]
-    )
+    @action(description="Restore", url_path="restore", permissions=["restore"])
     def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
         shown = self.get_object(request, unquote(str(object_id)))
+        if shown is None:  # deleted for good since the permission was checked
+            raise PermissionDenied
         if ask := confirmed(
             request,
             title="Restore list",
@@ -99,13 +99,12 @@ class SendingListAdmin(TableAdmin):
         self,
         request: HttpRequest,
         object_id: str,
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Django's page would load every membership to count it."""
         shown = self.get_object(request, unquote(object_id))
         if shown is None:
-            missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return missing
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_delete_permission(request, shown):
             raise PermissionDenied
         if _is_deleted(shown):

@@ -18,7 +18,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     """Why it can't take a text message; empty: it can, or the facts were stored before reasons were."""
     verified: bool = True
-    """False: nobody answered; the facts are defaults."""
+    """False: no source answered; the facts are defaults."""
 
 
 UNVERIFIED = Facts(verified=False)

@@ -110,8 +110,8 @@ class SignupMethod(models.TextChoices):
 class ListContact(models.Model):
     """A contact's membership of a list: one row per contact and list.
 
-    Whoever writes memberships holds the lock on their Contact's row, so what was read under it stays true
-    until the commit.
+    A transaction that writes memberships holds the lock on their Contact's row, so what was read under it
+    stays true until the commit.
     """
 
     sending_list = models.ForeignKey(

@@ -19,11 +19,12 @@ MAX_CONTACT_BYTES = 4_000
 MAX_URL_CHARACTERS = 2_048
 _DEEPEST = codec.MODEST_DEPTH + 1
 """Levels of nesting; the contact itself is one."""
+_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e16  # repr() writes such a number without an exponent
 MAX_FIELD_NAMES = 200
 MAX_NUMBER_CHARACTERS = 40
 """Of a number in custom_fields, as PostgreSQL stores it: without an exponent."""
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
-"""As everybody writes it, and `ipaddress` too."""
+"""The common notation, four decimal parts; `ipaddress` reads it, too."""
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!-~]*)?")
 _UNPRINTABLE = re.compile(r"[\x00- \x7f]")
 
@@ -163,7 +164,7 @@ def parse_plain(raw: bytes) -> Contact | None:
 def _are_modest(fields: dict[str, Any]) -> bool:
     """Whether custom fields are few, and the numbers among them of a usual size and precision."""
     return len(fields) <= MAX_FIELD_NAMES and all(
-        isinstance(value, str) or value == 0 or 1e-4 <= abs(value) < 1e16  # noqa: PLR2004 - no exponent in repr()
+        isinstance(value, str) or value == 0 or _LEAST_PLAIN <= abs(value) < _MOST_PLAIN
         for value in fields.values()
     )
 

@@ -71,7 +71,7 @@ def parse(text: str) -> Number | None:
 
 
 def _calling_code(text: str) -> str:
-    """The digits of the calling code of a number in E.164; empty: nobody has it."""
+    """The digits of the calling code of a number in E.164; empty: no such code is assigned."""
     for end in (2, 3, 4):  # no code is the beginning of another
         if text[1:end] in _CALLING_CODES:
             return text[1:end]

@@ -1,4 +1,4 @@
-"""What the API reads of contacts and lists, always for an account: nobody else's is found."""
+"""What the API reads of contacts and lists, always one account's: another's are not found."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -64,7 +64,7 @@ def visible_lists(account: Account) -> "list[SendingList]":
 def members(lists: Sequence[SendingList], *, active: bool | None, page: Page) -> tuple[list[int], int]:
     """A page of the lists' members, newest signup first: their ids, and how many there are on all pages.
 
-    `active`: only those who are subscribed, or only those who are not; None: both.
+    `active`: only subscribed members (True), only unsubscribed ones (False), or both (None).
     """
     total = sum(
         _count(tallied, active=active) for tallied in tally.of_lists(made.pk for made in lists).values()

@@ -1,7 +1,7 @@
 """Statements on contacts, set by set: look up, insert, lock, verify. Call them in a transaction.
 
-Everybody inserts and locks contacts in the order of their numbers, so that two who want the same ones wait
-for each other instead of deadlocking.
+Every transaction inserts and locks contacts in the order of their numbers, so that two that want the same
+contacts wait for each other instead of deadlocking.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ FROM {_INPUT}
 ORDER BY phone_number
 ON CONFLICT (phone_number) DO NOTHING
 RETURNING phone_number, id
-"""  # noqa: S608 - constants
+"""
 
 # Without FOR NO KEY UPDATE a foreign key's check (FOR KEY SHARE) by a third party would have to wait.
 _LOCK = """
@@ -73,7 +73,7 @@ SET carrier = known.carrier, line_type = known.line_type, time_zone = known.time
     can_receive = known.can_receive, not_sendable_reason = known.reason, verified_at = now()
 FROM {_INPUT}
 WHERE contact.phone_number = input.phone_number
-"""  # noqa: S608 - constants
+"""
 
 
 _LINE_TYPES = {line_type.value: line_type for line_type in LineType}

@@ -30,7 +30,7 @@ class Tally(NamedTuple):
 
 
 def of_lists(list_ids: Iterable[int]) -> dict[int, Tally]:
-    """Each list's members, and those of them who are subscribed. One query."""
+    """Each list's number of members, and of subscribed members. One query."""
     wanted = list(list_ids)
     sums = (
         ListTally.objects.filter(sending_list_id__in=wanted)

@@ -99,7 +99,7 @@ def worded(
     """
     colours = {words: colour for words, colour in (yes, no) if colour}
 
-    @display(description=description, label=colours or True)  # type: ignore[untyped-decorator] # unfold ships no types
+    @display(description=description, label=colours or True)
     def words(_: Any, shown: Any) -> str:
         return (yes if getattr(shown, field) else no)[0]
 
@@ -136,7 +136,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg] # not subscriptable
         return self._counted > self.MOST
 
 
-class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold ships no types
+class BoundedChangeList(ChangeList):
     """Says how many rows a search found only where they were all counted."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -146,7 +146,7 @@ class BoundedChangeList(ChangeList):  # type: ignore[misc] # unfold ships no typ
             self.full_result_count = self.result_count  # the theme shows a count that differs
 
 
-class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
+class TableAdmin(ModelAdmin):
     """A page for a table that may be large: nothing that is done here walks all of it.
 
     Lists count up to a bound and end after LIST_SECONDS; related rows are searched first, by indexes of
@@ -184,7 +184,7 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
         )
         return HttpResponseRedirect(request.path if request.GET else reverse("admin:index"))
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList
 
     def get_search_results(
@@ -233,14 +233,14 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
         offered = super().get_actions(request)
         return {name: given for name, given in offered.items() if name != "delete_selected"}
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **more: Any) -> Any:
         """Actions are for the rows that were chosen, never for all that a filter matches."""
         if request.POST.get("select_across") == "1":
             messages.error(request, "Choose the rows one by one, or page by page.")
             return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args, **more)
 
-    def why_kept(self, obj: Any) -> str:  # noqa: ARG002
+    def why_kept(self, obj: Any) -> str:
         """Why a row can't be deleted, and what to do instead; empty: it can."""
         return ""
 
@@ -270,7 +270,7 @@ class TableAdmin(ModelAdmin):  # type: ignore[misc] # unfold ships no types
         return obj
 
 
-class LabelledInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+class LabelledInline(TabularInline):
     """Rows in a table, each field with a name of its own: for a screen reader the column's is not one."""
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **more: Any) -> Any:
@@ -284,15 +284,15 @@ class LabelledInline(TabularInline):  # type: ignore[misc] # unfold ships no typ
 
 
 class ReadOnlyAdmin(TableAdmin):
-    """A page for what the machine writes: people look, nobody edits. In one order: others have no index."""
+    """A read-only page for what the machine writes. It has one sort order: no other has an index."""
 
-    sortable_by: tuple[str, ...] = ()
+    sortable_by = ()
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

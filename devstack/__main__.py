@@ -44,7 +44,7 @@ def _restarted(stack: Stack) -> None:
         stack.restart_product()
     except StartFailed as exc:
         ended = str(exc)
-    except Exception as exc:  # noqa: BLE001 - whoever waits must be told
+    except Exception as exc:  # noqa: BLE001 - the waiting `restart` must be told
         ended = repr(exc)
     stack.supervisor.say("restart", ended)
     stack.home.note_restart(ended)
@@ -110,7 +110,7 @@ def main() -> int:
         "restart": _restart,
         "demo": demo,
     }
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:  # noqa: PLR2004 - one argument
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
         print(f"usage: python -m devstack {'|'.join(commands)}", file=sys.stderr)
         return 2
     try:

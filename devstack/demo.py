@@ -83,6 +83,6 @@ def _follow(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def _call(url: str, key: str, body: Any = None) -> tuple[int, dict[str, Any]]:
     headers = {"X-Api-Key": key, "Content-Type": "application/json", "Prefer": "respond-async"}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own http URL
+    request = urllib.request.Request(url, data=data, headers=headers)
     with LOOPBACK.open(request, timeout=30) as response:
         return response.status, json.load(response)

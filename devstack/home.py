@@ -1,4 +1,4 @@
-"""The state directory: who uses it, what runs from it, where its servers listen."""
+"""The state directory: the process that owns it, what runs from it, where its servers listen."""
 
 import fcntl
 import os
@@ -122,7 +122,7 @@ class Home:
 
     @property
     def is_new(self) -> bool:
-        """Whether nobody has been shown the way in yet."""
+        """Whether the introduction (how to log in) has not been shown yet."""
         return not (self.path / "introduced").exists()
 
     def mark_introduced(self) -> None:
@@ -136,7 +136,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of the loopback."""
+    """Whether this port of the loopback is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -18,15 +18,15 @@ from devstack.home import Home, write_private
 from devstack.supervisor import Service, StartFailed, identity
 
 SYSTEM_USER = "trackly-postgres"
-"""As which PostgreSQL runs where we are root: it refuses to be root, and `nobody` is shared with others."""
+"""The user that PostgreSQL runs as where we are root: it refuses to run as root, and `nobody` is shared."""
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
-    # A new server makes its first files of the log while everybody waits for them: by their last byte alone,
-    # not by writing 16 MB of zeros each. They are as safe; where the disk is full is found out later.
+    # A new server makes its first files of the log while the whole stack waits for them: by their last byte
+    # alone, not by writing 16 MB of zeros each. They are as safe; where the disk is full is found out later.
     "wal_init_zero": "off",
     "log_min_messages": "warning",
     "log_line_prefix": "",

@@ -100,7 +100,7 @@ class Stack:
         self.supervisor.renew(self._beat())
         self.supervisor.replace(self._web(self._socket))
         if self.supervisor.deaths("beat"):
-            raise StartFailed("beat does not stay up; nobody sweeps.")
+            raise StartFailed("beat does not stay up; the sweep does not run.")
 
     def _workers(self) -> list[Service]:
         count = str(os.environ.get("WORKERS") or max(1, os.cpu_count() or 1))
@@ -215,6 +215,6 @@ def answers(url: str) -> bool:
     """Whether a GET of `url` is answered 200."""
     try:
         with LOOPBACK.open(url, timeout=5) as response:
-            return bool(response.status == 200)  # noqa: PLR2004 - OK
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

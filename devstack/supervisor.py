@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import psutil
 
@@ -74,7 +74,7 @@ class Supervisor:
         self._relays: list[threading.Thread] = []
 
     def say(self, name: str, line: str) -> None:
-        with self._printing, suppress(ValueError, OSError):  # whoever listened may be gone
+        with self._printing, suppress(ValueError, OSError):  # the reader of the output may be gone
             self._output.write(f"{name:<8} | {line}\n")
             self._output.flush()
 
@@ -168,9 +168,8 @@ class Supervisor:
         return process
 
     def _relay(self, name: str, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        with process.stdout:
-            for line in process.stdout:
+        with cast("IO[str]", process.stdout) as output:  # Popen was given a pipe
+            for line in output:
                 self.say(name, line.rstrip("\n"))
 
     def watch(self, stop: threading.Event) -> None:
@@ -266,7 +265,7 @@ def end_leftovers(record: Path) -> list[str]:
     for name, pid, born, stop_signal in reversed(json.loads(record.read_text())):
         try:
             process = psutil.Process(pid)
-            if abs(process.create_time() - born) > 0.01:  # noqa: PLR2004 - the id went to another process
+            if abs(process.create_time() - born) > 0.01:  # the id went to another process
                 continue
             process.send_signal(getattr(signal, stop_signal))
             try:
@@ -277,7 +276,7 @@ def end_leftovers(record: Path) -> list[str]:
             ended.append(name)
         except psutil.NoSuchProcess:
             pass
-        # While members live the kernel gives the group's id to nobody else.
+        # While members live the kernel gives the group's id to no other group.
         end_group(pid, signal.SIGKILL)
     record.unlink()
     return ended

@@ -82,11 +82,11 @@ def read_batch(members: dict[str, bytes]) -> Batch:
 
 
 def look_over(items: list[Item]) -> Batch:
-    """What acceptance must know of contacts that nobody has checked yet."""
+    """What acceptance must know of contacts that have not been checked yet."""
     groups: dict[object, list[Item]] = {}
     asks = False
     for item in items:
-        key: object = item[0]  # what can't be read is nobody's twin
+        key: object = item[0]  # an unreadable contact is a duplicate of no other
         try:
             head = _head(item[1])
         except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -162,9 +162,9 @@ class IncidentKind(models.TextChoices):
     """What had to be mended, by the sweep or by a worker."""
 
     SENT_AGAIN = "sent_again"
-    """Nobody moved slices: their message was lost, or their worker."""
+    """No worker had the slices: their message was lost, or their worker."""
     SETTLED = "settled"
-    """All slices had ended, and nobody had settled the job: the chord's body was lost."""
+    """All slices had ended, but the job was not settled: the chord's body was lost."""
     HALVED = "halved"
     """A slice failed time and again."""
     GIVEN_UP = "given_up"

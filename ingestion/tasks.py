@@ -26,7 +26,7 @@ logger = structlog.get_logger(__name__)
 
 
 def send(job: BulkJob, slice_ids: Sequence[int]) -> None:
-    """Send what was accepted, or, where its account has enough jobs under way, what has its turn now."""
+    """Send the accepted job, or, at the account's in-flight limit, the account's next jobs in order."""
     if job.sent_at is not None:
         fan_out(job.pk, slice_ids, Lane.INGEST)
     else:
@@ -125,7 +125,7 @@ def _settle_within(job_id: UUID) -> None:
 
 @shared_task(name="contacts.bulk.tasks.sweep", ignore_result=True)
 def sweep(every: float = 0.0) -> None:
-    """By beat: send again what nobody moves, settle what nobody settled, keep tallies short.
+    """By beat: send stalled slices again, settle jobs that were left unsettled, keep tallies short.
 
     `every`: seconds that must lie between two runs (core.leases).
     """
@@ -142,8 +142,8 @@ def sweep(every: float = 0.0) -> None:
             incidents.note(IncidentKind.SETTLED, job=job_id, count=1)
             try:
                 _settle(job_id)
-            except Exception as exc:
-                logger.error("not_settled", job=str(job_id), exc_info=exc)  # noqa: TRY400
+            except Exception:
+                logger.exception("not_settled", job=str(job_id))
         for account_id in fairness.waiting():
             send_next(account_id)
         tally.add_up()

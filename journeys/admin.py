@@ -1,4 +1,4 @@
-"""Welcome Journeys for people: a builder, who is on them, and what was sent."""
+"""Welcome Journeys in the admin: the builder, the enrollments, and the messages sent."""
 
 import re
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class JourneyAdmin(TableAdmin):
     def steps(self, journey: Journey) -> int:
         return len(journey.version.steps) if journey.version else 0
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Journey | None = None) -> Any:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: Journey | None = None) -> Any:
         return self.readonly_fields if obj else ()
 
     def get_fields(self, request: HttpRequest, obj: Journey | None = None) -> Any:
@@ -76,20 +76,20 @@ class JourneyAdmin(TableAdmin):
         return super().get_form(request, obj, *args, **more)
 
     def has_delete_permission(self, request: HttpRequest, obj: Journey | None = None) -> bool:
-        """Not once somebody is or was on it: archive it, its history stays."""
+        """Not once it has or had enrollments: archive it, its history stays."""
         if obj is not None and obj.enrollments.exists():
             return False
         allowed: bool = super().has_delete_permission(request, obj)
         return allowed
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """Deleting many at once would ask nobody whether they have enrollments."""
+        """Without `delete_selected`, which would not check whether the journeys have enrollments."""
         return {
             name: given for name, given in super().get_actions(request).items() if name != "delete_selected"
         }
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """A journey's versions go with it, though nobody deletes one by itself."""
+        """A journey's versions go with it, though a version can't be deleted by itself."""
         deletable, counts, needed, protected = super().get_deleted_objects(objs, request)
         return deletable, counts, needed - {JourneyVersion._meta.verbose_name}, protected
 
@@ -102,7 +102,7 @@ class JourneyAdmin(TableAdmin):
                 form.cleaned_data["steps"], by=request.user if isinstance(request.user, User) else None
             )
 
-    def response_add(self, request: HttpRequest, obj: Journey, *args: Any, **more: Any) -> HttpResponse:  # noqa: ARG002
+    def response_add(self, request: HttpRequest, obj: Journey, *args: Any, **more: Any) -> HttpResponse:
         messages.success(request, "Journey created. Add a trigger and steps.")
         return HttpResponseRedirect(_page(obj))
 
@@ -277,7 +277,7 @@ def _funnel_context(journey: Journey, version: JourneyVersion, counted: Funnel) 
 
 @admin.register(JourneyVersion)
 class JourneyVersionAdmin(ReadOnlyAdmin):
-    """Who saved which steps, and when."""
+    """The history of a journey's steps: each saved version, its author, and its time."""
 
     list_display = ("journey", "number", "created_by", "created_at")
     list_select_related = ("journey", "created_by")
@@ -285,7 +285,7 @@ class JourneyVersionAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
-class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+class VisitInline(TabularInline):
     """What an enrollment went through."""
 
     model = Visit
@@ -296,7 +296,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
     ordering = ("number",)
     can_delete = False
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     @admin.display(description="step")
@@ -306,7 +306,7 @@ class VisitInline(TabularInline):  # type: ignore[misc] # unfold ships no types
         return f"{plan.number(step.id)} · {TITLES[kind_of(step)]}" if step else visit.step
 
 
-class MessageInline(TabularInline):  # type: ignore[misc] # unfold ships no types
+class MessageInline(TabularInline):
     model = OutboundMessage
     extra = 0
     per_page = 50
@@ -315,7 +315,7 @@ class MessageInline(TabularInline):  # type: ignore[misc] # unfold ships no type
     ordering = ("number",)
     can_delete = False
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 

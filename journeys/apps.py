@@ -6,7 +6,7 @@ class JourneysConfig(AppConfig):
     verbose_name = "Welcome Journeys"
 
     def ready(self) -> None:
-        from contacts.lists import register_uses  # noqa: PLC0415 - models are loaded by now, not before
-        from journeys.naming import naming  # noqa: PLC0415
+        from contacts.lists import register_uses
+        from journeys.naming import naming
 
         register_uses("Journeys that name it", naming)

@@ -56,7 +56,7 @@ def _next(at: time, local: datetime, where: ZoneInfo) -> datetime:
 
 @dataclass(frozen=True)
 class QuietHours:
-    """When nobody is texted: from `start` to `end` where the contact is, which may be over midnight.
+    """When no texts are sent: from `start` to `end` in the contact's local time, which may span midnight.
 
     By default 21:00 to 08:00: 47 CFR 64.1200(c)(1), under the TCPA, allows 8 a.m. to 9 p.m. at the called
     party's location.

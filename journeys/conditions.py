@@ -45,9 +45,9 @@ class Membership(StrEnum):
     """What is asked of the contact's active memberships."""
 
     ON = "on"
-    """He is on one of the lists at least."""
+    """The contact is on at least one of the lists."""
     NOT_ON = "not_on"
-    """He is on none of them."""
+    """The contact is on none of them."""
 
 
 class ListTest(Struct, tag_field="kind", tag="list", forbid_unknown_fields=True, frozen=True):
@@ -103,15 +103,15 @@ class Person:
         self.fields = fields
         """Custom fields."""
         self.lists = lists
-        """Ids of the lists that he is an active member of."""
+        """Ids of the lists that the contact is an active member of."""
         self.happened = set() if happened is None else happened
-        """(event, step) of his messages since the enrollment."""
+        """(event, step) of the contact's messages since the enrollment."""
         self.joined = set() if joined is None else joined
-        """Ids of the lists that he joined since the enrollment."""
+        """Ids of the lists that the contact joined since the enrollment."""
         self._texts: dict[str, str | None] = {}
 
     def text(self, name: str) -> str | None:
-        """A custom field as it is compared; None: he has no such field."""
+        """A custom field as it is compared; None: the contact has no such field."""
         try:
             return self._texts[name]
         except KeyError:
@@ -132,7 +132,7 @@ Check = Callable[[Person], bool]
 
 
 def compiled(test: Test) -> Check:
-    """A function that answers the test. A group of nothing holds for nobody."""
+    """A function that evaluates the test. An empty group is false for every contact."""
     match test:
         case AllOf() | AnyOf():
             return _group(test)

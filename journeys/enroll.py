@@ -1,7 +1,7 @@
-"""Which journeys greet whom: triggers, compiled once per slice, and the enrollment itself.
+"""Which journeys enroll which contacts: triggers, compiled once per slice, and the enrollment itself.
 
-A journey greets who joins one of the lists that its trigger asks membership of (any list of the account, if
-it asks for none), provided that the whole trigger holds for him then.
+A journey enrolls a contact that joins one of the lists that its trigger asks membership of (any list of the
+account, if it asks for none), provided that the whole trigger holds for the contact then.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ INSERT INTO journeys_enrollment (
 )
 SELECT journey, version, list_contact, 'active', '', 0, now(), 0, now()
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (journey bigint, version bigint, list_contact bigint)
-ORDER BY journey, list_contact  -- one order for everybody, so that nobody deadlocks
+ORDER BY journey, list_contact  -- every transaction takes locks in this order: no deadlock
 ON CONFLICT ON CONSTRAINT enrollment_once DO NOTHING
 RETURNING journey_id, list_contact_id
 """
@@ -62,7 +62,7 @@ WHERE list_contact_id = ANY(%(members)s) AND status = 'active'
 
 @dataclass(frozen=True)
 class Greeting:
-    """An active journey, ready to be asked whom it greets."""
+    """An active journey with its compiled trigger."""
 
     journey_id: int
     name: str
@@ -110,7 +110,7 @@ def greetings(list_ids: Iterable[int]) -> dict[int, list[Greeting]]:
 
 
 def enroll(newcomers: Sequence[Newcomer]) -> set[tuple[int, int]]:
-    """Enroll each newcomer in the journeys that greet him and that he never was on.
+    """Enroll each newcomer in the journeys whose trigger holds, unless the contact was enrolled before.
 
     Returns the new pairs of journey id and membership id. Three statements at most, whatever their number;
     call it inside the transaction that writes the memberships.

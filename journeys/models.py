@@ -1,4 +1,4 @@
-"""Welcome Journeys: whom they greet, what their steps are, who is on them, and what was sent."""
+"""Welcome Journeys: their triggers, their steps, their enrollments, and the messages sent."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ from journeys.steps import Plan, read_plan
 
 class JourneyStatus(models.TextChoices):
     DRAFT = "draft"
-    """Being written; enrolls nobody."""
+    """Being written; does not enroll."""
     ACTIVE = "active"
     """Enrolls the contacts that match."""
     PAUSED = "paused"
-    """Enrolls nobody new; who is on it goes on."""
+    """No new enrollments; existing ones go on."""
     ARCHIVED = "archived"
-    """Over: who is still on it leaves it at his next step. Kept for its history."""
+    """Over: existing enrollments end at their next step. Kept for its history."""
 
 
 class Journey(models.Model):
@@ -66,7 +66,7 @@ class Journey(models.Model):
         return read_trigger(self.trigger) if self.trigger else None
 
     def publish(self, steps: list[Any], *, by: Any = None) -> "JourneyVersion":
-        """Make `steps` those of whoever is enrolled from now on; no new version if they are the last one's.
+        """Make `steps` those of all enrollments from now on; no new version if they equal the last one's.
 
         Call it in a transaction; saves the journey.
         """
@@ -198,11 +198,11 @@ class MessageStatus(models.TextChoices):
     QUEUED = "queued"
     """To be sent at `due_at`."""
     SENDING = "sending"
-    """In a worker's hands: the gateway may or may not have it."""
+    """Leased by a worker: the gateway may or may not have it."""
     SENT = "sent"
     """The gateway has taken it."""
     FAILED = "failed"
-    """The gateway refuses it, it was tried for a day in vain, or nobody could say whether it was sent."""
+    """The gateway refuses it, a day of attempts failed, or it stayed unknown whether it was sent."""
     CANCELLED = "cancelled"
     """Before it left the contact opted out, the list was deleted, or it was held for a week."""
     UNCONFIRMED = "unconfirmed"

@@ -13,11 +13,11 @@ from journeys.enroll import leave
 def unsubscribe(account: Account, phone_number: str, list_number: str) -> bool:
     """Opt the contact out of the account's list; whether it was subscribed until now.
 
-    Numbers and lists that do not exist are nobody's subscription: False.
+    False, too, for a number or a list that does not exist.
     """
 
     def effect() -> bool:
-        # The contact's lock comes first, as for all who write memberships (ListContact).
+        # The contact's lock comes first, as in every transaction that writes memberships (ListContact).
         Contact.objects.select_for_update(no_key=True).filter(phone_number=phone_number).first()
         members = ListContact.objects.filter(
             contact__phone_number=phone_number,

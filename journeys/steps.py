@@ -18,8 +18,8 @@ MOST_STEPS = 100
 LONGEST = timedelta(days=30)
 """Of all waits together."""
 EXPIRES = LONGEST + timedelta(days=1)
-"""After the enrollment: who is still on the journey then leaves it. A day more than its waits may take: quiet
-hours hold messages, and days have up to 25 hours."""
+"""After the enrollment: an enrollment that is still active then expires. A day more than its waits may take:
+quiet hours hold messages, and days have up to 25 hours."""
 SHORTEST_OF_LOOP = timedelta(hours=1)
 """Steps that are taken over and over wait at least so long in between."""
 END = "end"

@@ -28,7 +28,7 @@ _REQUESTED_SECONDS = 10
 
 @shared_task(ignore_result=True)
 def tick(every: float = 0.0) -> None:
-    """By beat: who is due goes on, what is due is sent. One at a time, on all machines."""
+    """By beat: send due enrollments and messages to the workers. One run at a time, on all machines."""
     now = sql.now()
     with hold("journeys tick", every=every) as is_ours:
         if not is_ours:

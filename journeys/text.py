@@ -1,8 +1,8 @@
 """The text of a message: macros filled in, and how many segments it takes.
 
-`{{first_name}}` is a custom field, or one of BUILT_IN; `{{first_name|there}}` says what stands there for who
-has no such field, or an empty one. `{{{{` is a literal `{{`. A value is taken as it is: braces in it mean
-nothing.
+`{{first_name}}` is a custom field, or one of BUILT_IN; `{{first_name|there}}` has a fallback for
+contacts without the field, or with an empty one. `{{{{` is a literal `{{`. A value is taken as it is: braces
+in it mean nothing.
 """
 
 import re
@@ -20,8 +20,9 @@ LONGEST_TEMPLATE = 10_000
 LONGEST_VALUE = 200
 """Characters of a custom field that a message repeats."""
 BUILT_IN = ("phone_number", "list_number", "list_name", "brand_name")
-"""What is known of everybody; a custom field of the same name counts first."""
+"""Known of every contact; a custom field of the same name takes precedence."""
 
+_LAST_OF_ONE_UNIT = 0xFFFF  # in UCS-2; beyond, a character is a surrogate pair
 _TOKEN = re.compile(r"\{\{\{\{|\{\{(?P<macro>[^{}]*)\}\}|\{\{")
 _MACRO = re.compile(r"\s*(?P<name>[^|\s](?:[^|]*[^|\s])?)\s*(?:\|(?P<default>.*))?", re.DOTALL)
 
@@ -134,7 +135,7 @@ def segments(text: str) -> Segments:
     if all(character in _GSM_7 or character in _GSM_7_EXTENSION for character in text):
         widths = [2 if character in _GSM_7_EXTENSION else 1 for character in text]
         return Segments("GSM-7", _count(widths, alone=160, of_many=153), sum(widths))
-    widths = [2 if ord(character) > 0xFFFF else 1 for character in text]  # noqa: PLR2004 - then a surrogate pair
+    widths = [2 if ord(character) > _LAST_OF_ONE_UNIT else 1 for character in text]
     return Segments("UCS-2", _count(widths, alone=70, of_many=67), sum(widths))
 
 

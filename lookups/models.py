@@ -1,4 +1,4 @@
-"""What was asked of providers, by number: who is asking just now, what was answered, when to ask again."""
+"""Questions to providers, by number: the lease of the worker that asks, the answer, when to ask again."""
 
 from django.db import models
 from django.db.models import Q
@@ -6,7 +6,7 @@ from django.db.models import Q
 
 class Kind(models.TextChoices):
     CARRIER = "carrier"
-    """A free carrier look-up: its answer is everybody's, until TRACKLY_CARRIER_TTL."""
+    """A free carrier look-up: its answer serves all accounts, until TRACKLY_CARRIER_TTL."""
     VALIDATION = "validation"
     """A paid validation's line: its answer is for the account that pays for it."""
     DO_NOT_CALL = "do_not_call"
@@ -19,7 +19,7 @@ ERROR_LENGTH = 300
 
 
 class Lookup(models.Model):
-    """One question about one number. Whoever holds the claim asks; the answer is kept before it is used.
+    """One question about one number. The lease holder asks; the answer is stored before it is used.
 
     So a number is asked about once, however many batches name it at a time, and an answer that we were billed
     for outlives the worker that got it.

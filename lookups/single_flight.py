@@ -1,7 +1,7 @@
-"""Each question is asked once, whoever asks it and however many at a time; its answer is kept.
+"""Single flight: each question is asked once, however many ask it at a time; its answer is stored.
 
 Works on any number of machines: the claim is a row in PostgreSQL. No transaction is open while the network is
-asked (rule 3); a claim is renewed meanwhile, and one that nobody renews is free again soon.
+asked (rule 3); a claim's lease is renewed meanwhile, and the claim is free again soon after it expires.
 """
 
 import time
@@ -23,16 +23,16 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 15.0
-"""A claim that was not renewed for so long is anybody's."""
+"""A claim that was not renewed for so long has expired: any worker may take it."""
 _RENEW_SECONDS = 5.0
 _LONGEST_LOOK = 0.5
-"""Seconds between two looks at what somebody else is asking about."""
+"""Seconds between two polls for what another lease holder is asking about, at most."""
 
 _CLAIM = """
 INSERT INTO lookups_lookup AS lookup (kind, scope, phone_number, claimed_until, failures)
 SELECT %(kind)s, %(scope)s, phone_number, now() + make_interval(secs => %(lease)s), 0
 FROM unnest(%(numbers)s::text[]) AS input (phone_number)
-ORDER BY phone_number  -- one order for everybody, so that nobody deadlocks
+ORDER BY phone_number  -- every transaction takes locks in this order: no deadlock
 ON CONFLICT ON CONSTRAINT lookup_once DO UPDATE SET claimed_until = EXCLUDED.claimed_until
 WHERE (lookup.claimed_until IS NULL OR lookup.claimed_until < now())
     AND (lookup.answered_at IS NULL OR lookup.answered_at < now() - %(ttl)s)
@@ -71,9 +71,9 @@ SET failures = failures + 1, claimed_until = NULL, error = input.error,
     retry_at = now() + LEAST(%(longest)s, %(pause)s * 2 ^ LEAST(failures, 30))
 FROM unnest(%(numbers)s::text[], %(errors)s::text[]) AS input (phone_number, error)
 WHERE kind = %(kind)s AND scope = %(scope)s AND lookup.phone_number = input.phone_number
-    AND (answered_at IS NULL OR answered_at < now() - %(ttl)s)  -- somebody else may have been quicker
+    AND (answered_at IS NULL OR answered_at < now() - %(ttl)s)  -- another worker may have been quicker
 """
-# Nobody was asked: whoever is next may, after `pause` if that is set.
+# The provider was not asked: the next lease holder may ask, after `pause` if that is set.
 _RELEASED = """
 UPDATE lookups_lookup
 SET claimed_until = NULL, retry_at = COALESCE(now() + %(pause)s, retry_at),
@@ -89,7 +89,7 @@ def forget(kind: Kind, ttl: timedelta) -> None:
 
 
 def forget_unanswered(kind: Kind, ttl: timedelta) -> None:
-    """Delete questions of a kind that nobody has answered or asked again for so long."""
+    """Delete questions of a kind that were neither answered nor asked again for so long."""
     rows = Lookup.objects.filter(kind=kind, answered_at=None, retry_at__lt=sql.now() - ttl)
     rows.filter(claimed_until=None).delete()
 
@@ -100,22 +100,22 @@ class Known(Generic[T]):
 
     answers: dict[str, T] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
-    """Nobody answered a little while ago; they are not asked about again yet."""
+    """Numbers that got no answer a little while ago; they are not asked about again yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question(Generic[T]):
-    """What is asked of each of some numbers, of whom, and for how long the answer is good."""
+    """A question about each of some numbers: how it is asked, and for how long its answer is good."""
 
     kind: Kind
     scope: int = EVERYBODY
     ask: Callable[[Caller, str], Awaitable[T]]
-    """Raises OutboundError where nobody answers."""
+    """Raises OutboundError where no provider answers."""
     answer: type[T]
     """A type that msgspec writes as JSON and reads back."""
     ttl: timedelta
     pause: timedelta
-    """After a question that nobody answered; doubled with each further one."""
+    """After an unanswered question; doubled with each further one."""
     longest: timedelta = timedelta(days=1)
     """What `pause` is doubled to at most."""
 
@@ -133,10 +133,10 @@ class Question(Generic[T]):
         return found
 
     def answers(self, numbers: Iterable[str], *, keep: Callable[[], None] = lambda: None) -> dict[str, T]:
-        """The answers, asked for or found; a number that nobody answered for is missing.
+        """The answers, asked for or found; an unanswered number is missing.
 
-        What somebody else is asking about is waited for. `keep` is called every few seconds, so that the
-        caller can hold on to what he holds. Call it outside of transactions.
+        What another lease holder is asking about is waited for. `keep` is called every few seconds, so that
+        the caller can renew leases of its own. Call it outside of transactions.
         """
         held = _Held(self, keep)
         wanted, got, look = set(numbers), dict[str, T](), 0.02
@@ -252,7 +252,7 @@ def _sort(done: Mapping[str, Future[T]]) -> tuple[dict[str, T], dict[str, str], 
             failed[number] = str(exc)
         except Exception as exc:
             failed[number] = f"{type(exc).__name__}: see the log"
-            logger.error("look_up_broke", exc_info=exc)  # noqa: TRY400
+            logger.exception("look_up_broke")
     if reasons := {*failed.values(), *unasked.values()}:
         logger.warning("look_ups_unanswered", count=len(failed) + len(unasked), reasons=sorted(reasons))
     return answers, failed, unasked

@@ -44,7 +44,7 @@ if not SECRET_KEY:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
-# --- Who may do what, seen from outside ---------------------------------------------------------------
+# --- Access: TLS, proxies, sessions, logins -----------------------------------------------------------
 
 # Off only where no TLS is in front: in the sandbox and in development.
 TRACKLY_HTTPS = env.bool("TRACKLY_HTTPS", default=not (DEBUG or TRACKLY_SANDBOX))
@@ -52,7 +52,8 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TRACKLY_HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if TRACKLY_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TRACKLY_HTTPS
-# The proxy that ends TLS says so, and who is behind it: it must remove these headers from what clients send.
+# The proxy that ends TLS says so in headers, with the client's address: it must remove them from what clients
+# send.
 TRACKLY_BEHIND_PROXY = env.bool("TRACKLY_BEHIND_PROXY", default=False)
 if TRACKLY_BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -82,7 +83,7 @@ TRACKLY_LOGIN_RATE = env.int("TRACKLY_LOGIN_RATE", default=30)
 for _name in ("TRACKLY_TRUSTED_PROXIES", "TRACKLY_LOGIN_RATE"):
     if globals()[_name] < 0:
         raise ImproperlyConfigured(f"{_name} is {globals()[_name]}; it must be at least 0.")
-# Five wrong passwords for one name from one address: nobody logs in so for a quarter of an hour.
+# Five wrong passwords for one name from one address: that pair is locked out for a quarter of an hour.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -108,13 +109,13 @@ TRACKLY_MAX_WAIT = env.float("TRACKLY_MAX_WAIT", default=30.0)
 TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
 # Seconds for which a worker has a slice to itself; live look-ups renew it.
 TRACKLY_SLICE_LEASE = env.float("TRACKLY_SLICE_LEASE", default=60.0)
-# Seconds after which the sweep sends a slice again that nobody has begun, and settles what nobody settled.
+# Seconds after which the sweep sends again a slice that no worker has begun, and settles an unsettled job.
 TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=10.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)
 
-# Jobs of one account that are among the workers at a time; its others wait for their turn, so that another
-# account's job waits for few of them. No less than the workers' processes that one account may keep busy.
+# Jobs of one account that are among the workers at a time; its others are queued, so that another account's
+# job waits for few of them. No less than the workers' processes that one account may keep busy.
 TRACKLY_JOBS_IN_FLIGHT = env.int("TRACKLY_JOBS_IN_FLIGHT", default=4)
 # Bytes of a page or an export that a web process holds in memory at a time (core.http.spool).
 TRACKLY_PAGE_MEMORY = env.int("TRACKLY_PAGE_MEMORY", default=262_144)
@@ -125,8 +126,8 @@ TRACKLY_ACCOUNT_BACKLOG = env.int("TRACKLY_ACCOUNT_BACKLOG", default=1_000_000)
 
 # --- Providers (contract, "Carrier validation", "Paid validation") ------------------------------------
 
-# Who is asked, in this order, each if those before it gave no answer. `offline` is phonenumbers' metadata; it
-# always answers, so it can only come last (contacts/carriers, lookups/sources).
+# The sources that are asked, in this order, each if those before it gave no answer. `offline` is
+# phonenumbers' metadata; it always answers, so it can only come last (contacts/carriers, lookups/sources).
 TRACKLY_CARRIER = [name.strip() for name in env.list("TRACKLY_CARRIER", default=["offline"])]
 TRACKLY_VALIDATION = [name.strip() for name in env.list("TRACKLY_VALIDATION", default=[])]
 TRACKLY_DO_NOT_CALL = env.str("TRACKLY_DO_NOT_CALL", default="")
@@ -148,8 +149,8 @@ TRACKLY_RATES = {
     "realphonevalidation": env.float("REALPHONEVALIDATION_RATE", default=10.0),
     "twilio_messages": env.float("TWILIO_MESSAGES_RATE", default=0.0),
 }
-# Days for which a carrier's answer is good, and seconds after which a number is asked about again that nobody
-# answered for (doubled each time, a day at most).
+# Days for which a carrier's answer is good, and seconds after which an unanswered number is asked about again
+# (doubled each time, a day at most).
 TRACKLY_CARRIER_TTL = env.float("TRACKLY_CARRIER_TTL", default=90.0)
 TRACKLY_CARRIER_RECHECK = env.float("TRACKLY_CARRIER_RECHECK", default=300.0)
 # Seconds for one try of a look-up over HTTP, how many may fail, and how many are under way in one process.
@@ -171,7 +172,7 @@ TRACKLY_MESSAGE_TIMEOUT = env.float("TRACKLY_MESSAGE_TIMEOUT", default=10.0)
 # Seconds after which the gateway's list has every message that it has taken: what it does not have then may
 # be sent again.
 TRACKLY_CONFIRM_AFTER = env.float("TRACKLY_CONFIRM_AFTER", default=300.0)
-# When nobody is texted, in the contact's time zone (the TCPA's hours: 47 CFR 64.1200(c)(1)); empty: never.
+# When no texts are sent, in the contact's time zone (the TCPA's hours: 47 CFR 64.1200(c)(1)); empty: never.
 _QUIET_HOURS = env.str("TRACKLY_QUIET_HOURS", default="21:00-08:00")
 try:
     TRACKLY_QUIET_HOURS = tuple(
@@ -187,7 +188,7 @@ if len(TRACKLY_QUIET_HOURS) not in (0, 2) or len(set(TRACKLY_QUIET_HOURS)) == 1:
 TRACKLY_TIME_ZONE = env.str("TRACKLY_TIME_ZONE", default="America/New_York")
 if TRACKLY_TIME_ZONE not in available_timezones():
     raise ImproperlyConfigured(f"TRACKLY_TIME_ZONE is {TRACKLY_TIME_ZONE!r}, which is no IANA time zone.")
-# Enrollments that go on in one task (1: a task each), and seconds after which a claim is somebody else's.
+# Enrollments that go on in one task (1: a task each), and seconds after which a claim expires.
 TRACKLY_ADVANCE_SIZE = env.int("TRACKLY_ADVANCE_SIZE", default=200)
 TRACKLY_ADVANCE_LEASE = env.float("TRACKLY_ADVANCE_LEASE", default=60.0)
 
@@ -213,7 +214,7 @@ if TRACKLY_SANDBOX:
         )
     if _given := [name for names in _CREDENTIALS.values() for name in names if globals()[name]]:
         raise ImproperlyConfigured(
-            f"TRACKLY_SANDBOX is on and {', '.join(_given)} is set: unset one, the sandbox asks nobody."
+            f"TRACKLY_SANDBOX is on and {', '.join(_given)} is set: unset one, the sandbox asks no provider."
         )
     # The very clients of production, at the stub; numbers that are not in its table are not asked about.
     TRACKLY_CARRIER, TRACKLY_VALIDATION, TRACKLY_DO_NOT_CALL = ["twilio"], ["telnyx"], "realphonevalidation"
@@ -348,7 +349,8 @@ DATABASES["default"].update(
         # it its locks. PgBouncer refuses such options at the start of a session: there, set
         # TRACKLY_DB_SESSION_OPTIONS to nothing and give them to the role (docs/capacity.md).
         **({"options": _SESSION_OPTIONS} if _SESSION_OPTIONS else {}),
-        # A server that has vanished without a word is noticed within half a minute, not after two hours.
+        # A server that has vanished without closing the connection is noticed within half a minute, not after
+        # two hours.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
@@ -357,7 +359,7 @@ DATABASES["default"].update(
             "min_size": 0,
             "max_size": env.int("TRACKLY_DB_POOL", default=16),
             "timeout": 5,
-            # Then it gives up, and who comes next tries at once: a pool's own pauses double, up to minutes.
+            # Then it gives up, and the next request tries at once: a pool's own pauses double, up to minutes.
             "reconnect_timeout": 10,
         },
     },
@@ -490,7 +492,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 CELERY_RESULT_EXPIRES = 600
 CELERY_RESULT_CHORD_EXPIRES = 3600
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
-# No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped without a word.
+# No `expires`: that is by beat's clock and the worker's, and where they differ all is dropped silently.
 # What piles up while no worker runs finds that the work was done a moment ago (`every`, core.leases).
 CELERY_BEAT_SCHEDULER = "core.celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {

@@ -1,7 +1,7 @@
 """Free carrier look-ups: what a number is, and whether it can take a text message.
 
 `offline` needs no network; `live` asks providers over HTTP, for slices that travel on a queue of their own
-(ingestion); `again` asks once more about the numbers that nobody answered for.
+(ingestion); `again` retries unanswered numbers.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -48,7 +48,7 @@ def known(phone_numbers: Iterable[str]) -> Known[Facts]:
 
 
 def look_up(phone_numbers: Iterable[str], *, keep: Callable[[], None]) -> dict[str, Facts]:
-    """The facts of numbers that are `on_network`; one that nobody answered for is missing.
+    """The facts of numbers that are `on_network`; an unanswered number is missing.
 
     Call it outside of transactions; `keep` is called every few seconds.
     """

@@ -1,4 +1,4 @@
-"""Numbers that nobody answered for are asked about again, in the background and politely."""
+"""Retries unanswered numbers in the background, at a low rate."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ AT_ONCE = 500
 
 
 def unanswered() -> QuerySet[Lookup]:
-    """Questions about contacts that nobody answered; those first that have waited longest."""
+    """Unanswered questions about contacts, the longest waiting first."""
     is_contact = Exists(Contact.objects.filter(phone_number=OuterRef("phone_number")))
     asked = Lookup.objects.filter(is_contact, kind=Kind.CARRIER, retry_at__isnull=False)
     return asked.filter(Q(claimed_until=None) | Q(claimed_until__lt=sql.now())).order_by("retry_at")
@@ -26,12 +26,12 @@ def unanswered() -> QuerySet[Lookup]:
 def look_up_again() -> int:
     """Ask about numbers that are due; what is answered reaches their contacts. How many were verified.
 
-    One number is asked about first: if nobody answers for it, the others are left for later.
+    One number is asked about first: if it stays unanswered, the others are left for later.
     """
     due = unanswered().filter(retry_at__lt=sql.now())
     numbers = list(due.values_list("phone_number", flat=True)[: _how_many()])
     facts = live.question().answers(numbers[:1])
-    if facts:  # somebody is there
+    if facts:  # a source is answering
         facts |= live.question().answers(numbers[1:])
         sql.in_transaction(lambda: _verify(facts))
     return len(facts)

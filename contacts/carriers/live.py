@@ -27,7 +27,7 @@ def question() -> Question[Facts]:
 
 
 async def _ask(caller: Caller, phone_number: str) -> Facts:
-    """Ask TRACKLY_CARRIER's sources in order. Raises OutboundError where nobody answers."""
+    """Ask TRACKLY_CARRIER's sources in order. Raises OutboundError where none answers."""
     names = settings.TRACKLY_CARRIER
     number = phone.parse(phone_number)  # None: later metadata knows it no more
     try:

@@ -55,7 +55,7 @@ def time_zone(number: Number) -> str:
 
 
 def _carrier(number: Number) -> str:
-    """Whom the number's range was given to, in English; as phonenumbers' `carrier.name_for_valid_number`."""
+    """The carrier that the number's range is assigned to, in English (as `carrier.name_for_valid_number`)."""
     for length in _carrier_prefixes(number.calling_code):
         names = CARRIER_DATA.get(number.e164[1 : 1 + length])
         if names and "en" in names:

@@ -1,7 +1,7 @@
-"""RabbitMQ as Celery's broker: kombu's own transport, but nobody waits for it longer than a few seconds.
+"""RabbitMQ as Celery's broker: kombu's own transport, with a timeout of a few seconds for its answers.
 
 Kombu's has no limit for the answer to a method (a declaration, the confirmation of a message): where RabbitMQ
-has frozen, or takes nothing because its memory or disk runs short, a request would wait for ever.
+has frozen, or takes nothing because its memory or disk runs short, a request would wait without end.
 """
 
 from typing import Any, cast

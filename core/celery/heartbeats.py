@@ -1,7 +1,7 @@
-"""Which Celery workers are alive, and whether beat is: each says so in Redis every few seconds.
+"""Heartbeats of the Celery workers and of beat: each writes its own to Redis every few seconds.
 
 A worker does from the loop that takes messages, beat from the one that sends them; the times are Redis' own.
-A ping by Celery's remote control would leave a key in Redis for every answer that comes late, for ever.
+A ping by Celery's remote control would leave a key in Redis, without expiry, for every late answer.
 """
 
 import math
@@ -24,7 +24,7 @@ _BEAT_KEY = "trackly:beat"
 """When beat last looked at its schedule."""
 _EVERY_SECONDS = 5.0
 ALIVE_SECONDS = 20.0
-"""A worker that was not heard of for so long is taken for dead, or frozen."""
+"""A worker without a heartbeat for so long counts as dead, or frozen."""
 _REMEMBERED_SECONDS = 3600
 _last_seen = -math.inf
 _last_tick = -math.inf
@@ -119,7 +119,7 @@ def beat_ticked() -> None:
 
 
 def beat_age() -> float | None:
-    """Seconds since beat said so last; None: not within an hour, or Redis has lost it.
+    """Seconds since beat's last heartbeat; None: not within an hour, or Redis has lost it.
 
     Raises redis.RedisError.
     """

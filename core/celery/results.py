@@ -6,10 +6,11 @@ from celery.backends.redis import RedisBackend
 
 
 class ChordBackend(RedisBackend):
-    """Counts a chord's parts. Nobody waits for a result through it: ingestion.jobs.waiting has its own way.
+    """Counts a chord's parts. Results are not awaited through it: ingestion.jobs.waiting has its own way.
 
     Celery's own subscribes to the result of each task that is sent, in each process that sends, and stays
-    subscribed where nobody fetches it: memory that grows with every batch (celery #4824, #5000, #6089).
+    subscribed where the result is never fetched: memory that grows with every batch (celery #4824, #5000,
+    #6089).
     """
 
     def on_task_call(self, producer: Any, task_id: str) -> None:

@@ -1,5 +1,6 @@
 """The error envelope of the contract ("Every request") and what becomes of each exception."""
 
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -68,7 +69,7 @@ def envelope(error: ApiError) -> dict[str, Any]:
 
 
 def as_api_error(exc: Exception) -> ApiError | None:
-    """What a client is told of `exc`, or None if nobody foresaw it."""
+    """What a client is told of `exc`, or None for an exception that is not expected."""
     error = None
     match exc:
         case ApiError():
@@ -95,7 +96,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
         logger.error("unforeseen", exc_info=exc)
         error = ApiError(500, "internal_error", "An unexpected server error occurred.")
     response = Response(envelope(error), status=error.status, headers=error.headers)
-    if error.status == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6: a 405 names what is allowed
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:  # RFC 9110, 15.5.6: it names what is allowed
         response["Allow"] = ", ".join(context["view"].allowed_methods)
     return response
 

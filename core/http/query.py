@@ -12,6 +12,8 @@ from core.http.errors import invalid_parameter
 
 PER_PAGE = 50
 MOST_PER_PAGE = 1_000
+_MOST_DIGITS = 11
+"""Longer integers are refused before they are converted."""
 
 
 def check_names(request: HttpRequest, known: Collection[str]) -> None:
@@ -60,7 +62,7 @@ def _integer(request: HttpRequest, name: str, *, default: int, most: int) -> int
     given = request.GET.get(name)
     if given is None:
         return default
-    if not (given.isascii() and given.isdigit() and len(given) < 12 and 1 <= int(given) <= most):  # noqa: PLR2004
+    if not (given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS and 1 <= int(given) <= most):
         raise invalid_parameter(name, f"must be a whole number from 1 to {most:,}")
     return int(given)
 

@@ -1,4 +1,4 @@
-"""A circuit breaker: a service that answers nobody is left alone for a while, so that batches don't crawl.
+"""A circuit breaker: a service that does not answer isn't asked for a while, so that batches don't crawl.
 
 ```
 closed ──(questions fail, of enough different subjects, none answered in between)──► open
@@ -6,8 +6,8 @@ closed ──(answers tell nothing, of many different subjects, none told of in 
 open ──(after a pause, one question is let through)──► answered: closed; failed: open again
 ```
 
-One per process and service: each process finds out for itself, with a handful of questions, and needs nobody
-to tell it.
+One per process and service: each process finds out for itself, with a handful of questions, and shares no
+state.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Breaker:
     async def guard(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `work`, which tells of each answer and failure. Raises CircuitOpen at once when open.
 
-        Also when the breaker opens while `work` is under way: what still waits would wait in vain.
+        Also when the breaker opens while `work` is under way: its questions would not be answered.
         """
         if self._opened_at is not None and (
             self._probe is not None or self._clock() < self._opened_at + self._pause

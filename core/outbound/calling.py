@@ -94,7 +94,7 @@ class Caller:
                     answer = await self._try(request, read, until)
                 except TooFast as exc:
                     waited += 1
-                    seconds = backoff(waited + 2) if exc.after is None else exc.after * random.uniform(1, 1.2)  # noqa: S311
+                    seconds = backoff(waited + 2) if exc.after is None else exc.after * random.uniform(1, 1.2)
                     if waited > MOST_WAITS or seconds > LONGEST_WAIT or breaker.is_open:
                         failure = OutboundError("asks to be asked less often", Verdict.TRY_AGAIN)
                         breaker.failed(subject, failure)

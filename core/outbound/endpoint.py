@@ -11,7 +11,7 @@ import msgspec
 
 from core.outbound.errors import OutboundError, TooFast, Verdict
 from core.outbound.retry import retry_after
-from core.outbound.session import OK, TOO_MANY_REQUESTS, Response
+from core.outbound.session import INTERNAL_SERVER_ERROR, OK, TOO_MANY_REQUESTS, Response
 
 T = TypeVar("T")
 
@@ -43,11 +43,11 @@ class Endpoint:
         raise OutboundError(self._strange_body(response), Verdict.TRY_AGAIN)
 
     def refused(self, why: object) -> NoReturn:
-        """The service says so itself: nothing is answered before the credentials or the account change."""
+        """The service refuses us: it will answer nothing before the credentials or the account change."""
         raise OutboundError(f"{self.name} refused with {why}: check {self.credentials}", Verdict.NOT_US)
 
     def too_fast(self, response: Response) -> NoReturn:
-        """The service says so itself."""
+        """Raise TooFast: the service has reported that its rate is exceeded."""
         raise TooFast(retry_after(response.headers.get("Retry-After")))
 
     def check_status(self, response: Response, *, code: object = None) -> None:
@@ -58,7 +58,7 @@ class Endpoint:
         if status == TOO_MANY_REQUESTS:
             self.too_fast(response)
         said = f"{self.name} answered {status}" + (f" (error {code})" if code else "")
-        if status in _IN_TROUBLE or status >= 500:  # noqa: PLR2004
+        if status in _IN_TROUBLE or status >= INTERNAL_SERVER_ERROR:
             raise OutboundError(said, Verdict.TRY_AGAIN)
         check = f"{self.credentials} and {self.address}" if status in _REFUSED else self.address
         raise OutboundError(f"{said} to {self.path}: check {check}", Verdict.NOT_US)

@@ -11,7 +11,7 @@ class Verdict(Enum):
     NOT_THIS = "this question can't be answered"
     """The service documents that it has no answer to this question, today or tomorrow."""
     MAYBE = "it may have taken effect"
-    """Nobody knows whether the request arrived, and to send it again would do it twice."""
+    """It is unknown whether the request arrived, and sending it again might do it twice."""
     LATER = "not now"
     """The service works, but not for this request before something changes; it has not taken it."""
     NOT_US = "we are refused"
@@ -27,7 +27,7 @@ class OutboundError(Exception):
 
 
 class NoTurn(OutboundError):
-    """Nothing was sent: the service's rate, a pause that it asked for, or a standstill left no turn."""
+    """Nothing was sent: the rate limiter granted no slot in time (the rate, a pause, or a standstill)."""
 
     def __init__(self) -> None:
         super().__init__("no turn in time", Verdict.LATER)

@@ -1,6 +1,6 @@
-"""How often a service is asked, by all workers together: turns are given out by Redis.
+"""A distributed rate limiter (GCRA, in Redis): how often all workers together ask a service.
 
-Where Redis is away each process keeps to the rate for itself.
+Without Redis each process keeps to the rate by itself.
 """
 
 import asyncio
@@ -16,9 +16,8 @@ from django.conf import settings
 
 logger = structlog.get_logger(__name__)
 
-# Of the two keys, in seconds by Redis' own clock, one holds when the next turn is, the other until when
-# nobody gets one. A turn is given only if it is near: those that are far off would outlive who asked for
-# them.
+# Of the two keys, in seconds by Redis' own clock, one holds the time of the next slot, the other until when
+# the limiter is paused. A slot is granted only if it is near: a process could end before one that is far off.
 _TURN = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -47,7 +46,7 @@ _QUIET_SECONDS = 5.0
 
 
 class Limit:
-    """Used from one event loop. `rate`: turns a second, 0: as many as are asked for."""
+    """Used from one event loop. `rate`: requests a second; 0: no limit, apart from pauses."""
 
     def __init__(self, name: str, *, rate: float) -> None:
         self._keys = [f"trackly:outbound:{name}:turn", f"trackly:outbound:{name}:pause"]
@@ -62,12 +61,12 @@ class Limit:
         self._looked_at = self._redis_failed_at = -math.inf
 
     async def turn(self) -> None:
-        """Wait for a turn."""
+        """Wait until a request may be sent."""
         while True:
             if (paused := self._paused_until - time.monotonic()) > 0:
                 await asyncio.sleep(paused)
             elif not self._interval and time.monotonic() - self._looked_at < _LOOK_SECONDS:
-                return  # there are turns enough
+                return  # no rate to keep, and no pause known
             else:
                 self._looked_at = time.monotonic()
                 granted, seconds = await self._ask()
@@ -75,15 +74,15 @@ class Limit:
                     await asyncio.sleep(seconds)
                     return
                 # Not all at once, and not often: each of hundreds may be waiting.
-                await asyncio.sleep(max(0.5, seconds - _NEAR_SECONDS) * random.uniform(1, 1.5))  # noqa: S311
+                await asyncio.sleep(max(0.5, seconds - _NEAR_SECONDS) * random.uniform(1, 1.5))
 
     async def pause(self, seconds: float) -> None:
-        """The service asked for it: nobody gets a turn for so long."""
+        """Pause the limiter for so long, through Redis in all processes: the service asked for it."""
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
         await self._shared(self._pause, [self._keys[1]], [seconds])
 
     async def _ask(self) -> tuple[bool, float]:
-        """Whether a turn is ours, and in how many seconds it is, or would be."""
+        """Whether a slot is granted, and in how many seconds it begins, or would begin."""
         answer = await self._shared(self._turn, self._keys, [self._interval, _NEAR_SECONDS])
         if answer is not None:
             granted, seconds = answer.decode().split()
@@ -98,7 +97,7 @@ class Limit:
     async def _shared(self, script: Any, keys: list[str], arguments: list[float]) -> bytes | None:
         """What Redis answers; None where it is away, or was a moment ago.
 
-        In a task of its own: whoever is cancelled meanwhile would leave half an answer on the connection.
+        In a task of its own: cancelling the caller meanwhile would leave half an answer on the connection.
         """
         return await asyncio.shield(asyncio.ensure_future(self._ask_redis(script, keys, arguments)))
 

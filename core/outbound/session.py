@@ -8,6 +8,7 @@ Permit = Callable[[], Awaitable[float]]
 """Asked right before a request is sent: until when, by boot_clock, it may be written. Raises if never."""
 OK = 200
 TOO_MANY_REQUESTS = 429
+INTERNAL_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ class Faults:
     def __post_init__(self) -> None:
         if unknown := self.shares.keys() - {*KINDS, *BLOCKED}:
             raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}")
-        self._random = random.Random(self.seed)  # noqa: S311 - faults, not secrets
+        self._random = random.Random(self.seed)
         self._lock = threading.Lock()
 
     def draw(self) -> str | None:
@@ -45,7 +45,7 @@ class Faults:
     def toss(self) -> bool:
         """One of two ways for a fault to go, drawn."""
         with self._lock:
-            return self._random.random() < 0.5  # noqa: PLR2004 - as often as not
+            return self._random.random() < 0.5  # as often as not
 
 
 class Log:

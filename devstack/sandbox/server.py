@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             status, body = taking.page(account, form)
         elif taking.takes(fault, faults):
             status, body = taking.post(account, form)
-        outcome = fault or ("ok" if status < 400 else str(body["code"]))  # noqa: PLR2004 - an error of Twilio's
+        outcome = fault or ("ok" if status < 400 else str(body["code"]))  # an error of Twilio's
         self.server.log.note("messages" if posts else "messages_list", form.get("To", ""), outcome)
         self.server.count(1)
         if faults.delay and fault != "reset":
@@ -159,11 +159,11 @@ class Handler(BaseHTTPRequestHandler):
             self._fail("messages", fault, json.dumps(body).encode(), status)
 
     def _check_out(self, session_id: str) -> None:
-        """The customer has typed in a card: tell the product, and send him back there."""
+        """The customer has entered a card: tell the product, and redirect the customer to it."""
         target, body = self.server.stripe.complete(session_id)
         signed = {"Stripe-Signature": signature(body, WEBHOOK_SECRET), "Content-Type": "application/json"}
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        direct.open(urllib.request.Request(target, data=body, headers=signed), timeout=10)  # noqa: S310 - of our admin
+        direct.open(urllib.request.Request(target, data=body, headers=signed), timeout=10)
         back = self.server.stripe.objects[session_id]["success_url"]
         self._send(303, b"", {"Location": back})
 
@@ -210,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
             self._reset()
 
     def _reset(self) -> None:
-        """End the connection without a word: a TCP reset."""
+        """End the connection without an answer: a TCP reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 

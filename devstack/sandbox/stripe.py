@@ -99,7 +99,7 @@ class Stripe:
                 "get_credit_notes": self._credit_notes,
                 "post_credit_notes": self._credit_note,
             }
-            if method == "GET" and len(parts) == 2:  # noqa: PLR2004 - /v1/<kind>/<id>
+            if method == "GET" and len(parts) == 2:  # /v1/<kind>/<id>
                 return 200, self._find(parts[1])
             if name not in handlers:
                 raise StripeError(

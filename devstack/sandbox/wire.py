@@ -97,9 +97,9 @@ def do_not_call(_: str, number: Number) -> Answer:
 def error(service: str, status: int) -> dict[str, Any]:
     """The body of an error of a service's own."""
     if service == "telnyx":
-        code = "10011" if status == 429 else "10007"  # noqa: PLR2004 - Too Many Requests
+        code = "10011" if status == 429 else "10007"  # Too Many Requests
         return _telnyx_error(code, "Error", "An error of the sandbox's.")
-    twilio_code = 20429 if status == 429 else 20500  # noqa: PLR2004 - Too Many Requests
+    twilio_code = 20429 if status == 429 else 20500  # Too Many Requests
     more = f"https://www.twilio.com/docs/errors/{twilio_code}"
     return {"code": twilio_code, "message": "An error of the sandbox's.", "more_info": more, "status": status}
 

@@ -51,7 +51,7 @@ SELECT job.id, 'ingest', 'pending', part.size, part.payload, 0, '', job.sent_at,
     0, 0, 0, '[]', '[]', '{{}}'
 FROM job, unnest(%(sizes)s::int[], %(payloads)b::bytea[]) AS part (size, payload)
 RETURNING id, sent_at, (SELECT created_at FROM job)
-"""  # noqa: S608 - put together from constants
+"""
 
 
 def accept(
@@ -83,8 +83,9 @@ def accept(
 def _keep(job: BulkJob, batch: Batch) -> list[int]:
     """Commit the job and its slices; the slices' ids.
 
-    Where the connection breaks while it commits, nobody knows which way that went. A second try under the
-    same id waits for the first one's end, and meets the job if it was kept. Raises 500 if that fails too.
+    Where the connection breaks during the commit, its outcome is unknown. A second try under the same id
+    waits for the end of the first transaction, and finds the job if it was committed. Raises 500 if that
+    fails too.
     """
     committing = False
     try:

@@ -49,6 +49,6 @@ def _read_if_possible(index: int, raw: bytes) -> Entry:
     """For a slice that is given up: perhaps because it can't be read."""
     try:
         return read(index, raw)
-    except Exception as exc:
-        logger.error("contact_unreadable", index=index, exc_info=exc)  # noqa: TRY400
+    except Exception:
+        logger.exception("contact_unreadable", index=index)
         return Entry(index, raw)

@@ -1,4 +1,4 @@
-"""A pending slice in the hands of one process: claimed, kept, committed, finished."""
+"""The lease of a pending slice: claimed by one process, renewed, committed, finished."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ from ingestion.pipeline.report import Report
 
 logger = structlog.get_logger(__name__)
 
-# One statement takes the slice and reads what is needed. A slice that somebody has taken lately is his: the
-# sweep may have sent it twice. One that was taken long ago has a worker that fell silent, and one that was
-# taken by the very task that this is has a worker that died: failures too.
-# To lose the claim in a crash of the server is harmless, so nobody waits for the disk.
+# One statement claims the slice and reads what is needed. Until its lease expires a slice stays with the
+# lease holder: the sweep may have sent it twice. An expired lease counts as a failed attempt; so does one
+# that this very task holds, since its worker died and the message was delivered again.
+# A claim may be lost in a crash of the server without harm, so its commit does not wait for the disk.
 _CLAIM = """
 UPDATE bulk_bulkslice AS slice
 SET claimed_at = now(), claimed_by = %(by)s,
@@ -41,7 +41,7 @@ RETURNING slice.job_id, slice.claimed_at AS started, slice.lane, slice.payload, 
 """
 
 
-# The work takes long because the network does: the slice stays ours.
+# The network takes long: the lease is renewed.
 _KEEP = """
 UPDATE bulk_bulkslice SET claimed_at = now() WHERE id = %(id)s AND status = 'pending'
 """
@@ -117,9 +117,9 @@ class Claim:
 
 
 def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
-    """Take the slice; None if it has ended, shall not run, or another worker is at it.
+    """Claim the slice; None if it has ended, shall not run, or another worker holds its lease.
 
-    `by`: the task's id; `anyway`: also if its job is being cancelled, and whoever is at it.
+    `by`: the task's id; `anyway`: also if its job is being cancelled, and in spite of another worker's lease.
     """
     lease, commit = settings.TRACKLY_SLICE_LEASE, None if connection.in_atomic_block else "off"
     taken = sql.rows(_CLAIM, {"id": slice_id, "anyway": anyway, "lease": lease, "by": by, "commit": commit})
@@ -194,5 +194,5 @@ def end_job(taken: Claim, at_end: AtEnd) -> None:
         at_end(taken.job_id)
     except DatabaseError:
         raise  # the transaction is lost
-    except Exception as exc:
-        logger.error("not_settled", job=str(taken.job_id), exc_info=exc)  # noqa: TRY400
+    except Exception:
+        logger.exception("not_settled", job=str(taken.job_id))

@@ -18,7 +18,7 @@ from ingestion.pipeline.screening import RUN_AGAIN
 
 
 def retry(job_id: UUID) -> None:
-    """Make what failed pending again; it waits for its account's turn, like what is new.
+    """Make what failed pending again; it queues behind the account's in-flight limit, as a new job does.
 
     That is the failed slices, and of the others the contacts that failed as `provider_error`, or because
     nothing could be charged to the account any more (ingestion.pipeline.screening.RUN_AGAIN), alone. The job
@@ -101,8 +101,9 @@ def _joined(entries: list[bytes]) -> str:
 def cancel(job_id: UUID) -> None:
     """Stop what has not taken effect; what has stays. Raises 409 `not_cancellable` once the job has ended.
 
-    A flag in the job's row, which whoever settles acts on. Where a worker is just committing a slice the job
-    ends with that; a worker at a slice that was cancelled finds so when it comes to commit, and does nothing.
+    Sets a flag in the job's row, which the transaction that settles the job acts on. Where a worker is just
+    committing a slice, the job ends after that commit; a worker whose slice was cancelled meanwhile learns it
+    when it commits, and writes nothing.
     """
     with transaction.atomic():
         job = BulkJob.objects.select_for_update().get(pk=job_id)

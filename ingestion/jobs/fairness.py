@@ -1,9 +1,9 @@
-"""Whose turn it is: an account's jobs go to the workers a few at a time, in order.
+"""Fairness between accounts: an account's jobs go to the workers a few at a time, in order.
 
-So a thousand batches of one account are no queue before another's single contact: each account has
+So a thousand batches of one account don't delay another's single contact: each account has
 TRACKLY_JOBS_IN_FLIGHT jobs among the workers, and the end of one sends its account's next (rule 5). Requests
-that arrive at the same moment may each take the last place. A turn is over with the last slice that needs no
-network: the look-ups have a queue of their own. Where the next is not sent, the sweep finds who waits.
+that arrive at the same moment may each take the last slot. A slot is released with the last slice that needs
+no network: the look-ups have a queue of their own. Where the next job is not sent, the sweep finds it.
 """
 
 from uuid import UUID
@@ -34,7 +34,7 @@ WITH next AS (
 UPDATE bulk_bulkslice SET sent_at = now()
 WHERE job_id IN (SELECT id FROM job) AND status = 'pending'
 RETURNING job_id, lane, id
-"""  # noqa: S608 - put together from constants
+"""
 
 _HAS_NEXT = """
 SELECT 1 AS found FROM bulk_bulkjob
@@ -49,8 +49,8 @@ SELECT DISTINCT account_id FROM bulk_bulkjob WHERE completed_at IS NULL AND sent
 def take(account_id: int) -> dict[tuple[UUID, Lane], list[int]]:
     """The account's next jobs, as many as there is room for: their slices' ids, marked as sent now.
 
-    Whoever accepts a job that has to wait, and whoever ends one, calls it after the commit: one of both sees
-    what the other did.
+    Called after the commit, both by the process that accepts a job that has to wait and by the one that ends
+    a job: at least one of them sees what the other committed.
     """
     found: dict[tuple[UUID, Lane], list[int]] = {}
     where = {"account": account_id, "limit": settings.TRACKLY_JOBS_IN_FLIGHT}
@@ -64,5 +64,5 @@ def take(account_id: int) -> dict[tuple[UUID, Lane], list[int]]:
 
 
 def waiting() -> list[int]:
-    """Accounts with jobs whose turn has not come."""
+    """Accounts with jobs that are queued behind their in-flight limit."""
     return [row["account_id"] for row in sql.rows(_HELD_UP, {})]

@@ -1,4 +1,4 @@
-"""The end of a job: the summary, from what its slices did, and the word to whoever waits."""
+"""The end of a job: the summary, from what its slices did, and the announcement to waiting requests."""
 
 from functools import partial
 from uuid import UUID
@@ -41,7 +41,7 @@ def settle(job_id: UUID) -> int | None:
 
 
 def settle_within(job_id: UUID) -> int | None:
-    """`settle`, as a part of the caller's transaction; who waits is woken after its commit."""
+    """`settle`, as a part of the caller's transaction; waiting requests are woken after its commit."""
     job = next(iter(sql.rows(_LOCK, {"id": job_id})), None)
     if job is None or job["has_ended"]:
         return None
@@ -73,9 +73,9 @@ def _never_processed(job_id: UUID) -> int:
 
 
 def _cancel_pending(job_id: UUID) -> None:
-    """End the slices of a cancelled job that nobody is just committing.
+    """End the slices of a cancelled job, except those that a worker is just committing.
 
-    Those that somebody is are skipped, not waited for: he holds the slice and wants the job, which we hold.
+    Those are skipped, not waited for: its worker has locked the slice and waits for the job, which we hold.
     """
     pending = BulkSlice.objects.filter(job_id=job_id, status=SliceStatus.PENDING)
     locked = list(pending.select_for_update(skip_locked=True).values_list("pk", "error_count", "errors"))

@@ -41,8 +41,8 @@ logger = structlog.get_logger(__name__)
 def process(slice_id: int, *, by: str = "", at_end: AtEnd = later_on) -> list[int]:
     """Process a slice; returns the ids of the slices that were made of it: what needs the network, or halves.
 
-    Nothing happens if it has ended or another worker is at it. Raises whatever goes wrong; nothing has taken
-    effect then, but that the failure counts. A slice that failed twice is halved, and its halves after one
+    Nothing happens if it has ended or another worker holds its lease. Raises whatever goes wrong; nothing has
+    taken effect then, but the failure counts. A slice that failed twice is halved, and its halves after one
     more failure, so that a contact which kills its worker does not keep the others. `by`: the task's id;
     `at_end`: what settles the job, called if this may be its last slice, and committed with it; also where
     the slice is not run and the job may end: it was cancelled, or could not be settled before.
@@ -149,7 +149,7 @@ def _take_effect(
     entries = [copy(entry) for entry in entries]  # may be called again after a rollback
     charged = ledger.record(taken.account_id, found.new_validations)
     known = {**found.validations, **found.new_validations}
-    # Somebody else paid for these meanwhile; what is stored counts, not what we were told.
+    # Another slice paid for these meanwhile: the stored finding counts, not the one that we got.
     known.update(ledger.known(taken.account_id, found.new_validations.keys() - charged))
     screening.reject_invalid(entries, replace(found, validations=known), charged)
     ledger.note_cached(

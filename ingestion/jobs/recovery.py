@@ -1,4 +1,4 @@
-"""What the sweep finds: slices that nobody moves, jobs that nobody settled (rule 1: Redis carries hints)."""
+"""What the sweep finds: stalled slices, and jobs that were not settled (rule 1: Redis carries hints)."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -20,7 +20,7 @@ def take_stalled() -> dict[tuple[UUID, Lane], list[int]]:
 
     "Long" is TRACKLY_SWEEP_AFTER (TRACKLY_SLICE_LEASE where a worker has begun), and as long again as the
     slice has waited already (ten minutes at most), so that a slice behind a long queue is sent a few times,
-    not every minute. One whose account's turn has not come was not sent yet (ingestion.jobs.fairness).
+    not every minute. One behind its account's in-flight limit was not sent yet (ingestion.jobs.fairness).
     All by the database's clock. Call it in a transaction; send after its commit.
     """
     now = sql.now()

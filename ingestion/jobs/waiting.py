@@ -1,4 +1,4 @@
-"""Waiting for a job's end: PostgreSQL says whether it has ended, Redis wakes whoever waits for it."""
+"""Waiting for a job's end: PostgreSQL says whether it has ended, Redis wakes the waiting requests."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ Below the time-out of core.redis_client.client.
 """
 _LOOK_WITHOUT_REDIS = 0.25
 _KEEP = 60
-"""Seconds that an announcement is kept for those who come to wait after it."""
+"""Seconds that an announcement is kept, for requests that begin to wait after it."""
 
 _places = threading.BoundedSemaphore(settings.TRACKLY_MAX_WAITERS)
 
@@ -33,7 +33,7 @@ def _stream(job_id: UUID) -> str:
 
 
 def announce(job_id: UUID) -> None:
-    """Wake all who wait for the job. Its end has been committed."""
+    """Wake the requests that wait for the job. Its end has been committed."""
     try:
         with client().pipeline(transaction=False) as pipe:
             pipe.xadd(_stream(job_id), {"ended": "1"}, maxlen=1)
@@ -78,7 +78,7 @@ def _wait(job: BulkJob, deadline: float) -> BulkJob:
 def _sleep_until_announced(job_id: UUID, seconds: float, heard: str) -> str:
     """Sleep until the job's end is announced, `seconds` at most; `heard` is the last announcement known.
 
-    Returns the last one known now: an old one (of an end before a retry) must not wake the waiter for ever.
+    Returns the last one known now: an old one (of an end before a retry) must not wake it in a loop.
     """
     try:
         streams: Any = client().xread({_stream(job_id): heard}, block=max(1, int(seconds * 1000)))

@@ -1,8 +1,8 @@
 """The rows that a slice makes: contacts, memberships, enrollments. A fixed number of statements, set by set.
 
 All of it happens in the slice's transaction. Contacts are inserted and then locked in the order of their
-numbers (contacts.rows); whoever writes a membership holds its contact's lock. So what is read under the locks
-stays true.
+numbers (contacts.rows); a transaction that writes a membership holds its contact's lock. So what is read
+under the locks stays true.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -64,7 +64,7 @@ def summarize(slices: Sequence[Report]) -> dict[str, Any]:
 
 
 def _warnings(slices: Iterable[Report]) -> list[str]:
-    """One per list whose journeys nobody asked for, one per list with members who had opted out."""
+    """One per list whose journeys no contact asked for, one per list with members that had opted out."""
     asked: dict[int, bool] = defaultdict(bool)
     opted_out: dict[int, int] = defaultdict(int)
     for part in slices:

@@ -30,7 +30,7 @@ class Findings:
     known_ids: dict[str, int] = field(default_factory=dict)
     """Contacts that exist."""
     facts: dict[str, Facts] = field(default_factory=dict)
-    """Everything known or just found, or the defaults where nobody answered."""
+    """Everything known or just found, or the defaults where no source answered."""
     fresh: set[str] = field(default_factory=set)
     """The numbers whose facts are not in the database."""
     validations: dict[str, Finding] = field(default_factory=dict)
@@ -163,7 +163,7 @@ def reject_invalid(entries: Iterable[Entry], found: Findings, charged: set[str])
             entry.error = not_charged
             continue
         finding = found.validations.get(contact.phone_number)
-        if finding is None:  # a dry run asks nobody
+        if finding is None:  # a dry run asks no provider
             continue
         cost = ledger.MICRO_DOLLARS if contact.phone_number in unpaid else 0
         unpaid.discard(contact.phone_number)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from django import forms
@@ -62,7 +62,7 @@ class DraftField(forms.JSONField):
         except ValueError as exc:
             raise forms.ValidationError(str(exc)) from exc
 
-    def bound_data(self, data: Any, initial: Any) -> Any:  # noqa: ARG002
+    def bound_data(self, data: Any, initial: Any) -> Any:
         try:
             return drafts.parse(data or "null")
         except ValueError:
@@ -78,7 +78,7 @@ class ConfirmationWidget(forms.TextInput):
         super().__init__({"class": " ".join(CHECKBOX_CLASSES)})
         self.what = what
 
-    def format_value(self, value: Any) -> str:  # noqa: ARG002 - it is what is asked, whatever was sent
+    def format_value(self, value: Any) -> str:
         return self.what
 
 
@@ -237,8 +237,7 @@ class TrialForm(forms.Form):
     def __init__(self, journey: Journey, given: Mapping[str, Any] | None = None) -> None:
         super().__init__(given, prefix="trial")
         self.lists = dict(drafts.lists_of(journey.account))
-        choice = self.fields["joins"]
-        assert isinstance(choice, forms.ChoiceField)  # noqa: S101 - it stands above
+        choice = cast("forms.ChoiceField", self.fields["joins"])
         choice.choices = list(self.lists.items())
 
     def clean_phone_number(self) -> str:

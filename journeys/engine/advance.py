@@ -1,7 +1,8 @@
 """A set of claimed enrollments goes on: what their steps do commits together, with where they stand then.
 
-Runs any number of times, also at once, and takes effect once: whoever holds an enrollment's row looks whether
-it is due. The contacts are locked first and in the order of their numbers, as by all who write memberships.
+Runs any number of times, also at once, and takes effect once: whether an enrollment is due is checked under
+its row's lock. The contacts are locked first and in the order of their numbers, as in every transaction that
+writes memberships.
 """
 
 from collections.abc import Mapping, Sequence
@@ -125,8 +126,8 @@ def advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
     for one in ids:
         try:
             more = sql.in_transaction(partial(_advance, [one], now))
-        except Exception as exc:
-            logger.error("enrollment_raised", enrollment=one, exc_info=exc)  # noqa: TRY400
+        except Exception:
+            logger.exception("enrollment_raised", enrollment=one)
         else:
             moved, made = moved + more[0], made + more[1]
     return moved, made
@@ -175,7 +176,7 @@ def plan_of(version_id: int) -> Plan:
 
 
 def _early_end(row: Mapping[str, Any]) -> Progress | None:
-    """Who takes no further step, whatever his next one is."""
+    """How an enrollment ends that takes no further step, whatever its next one is; None: it goes on."""
     if row["unsubscribed_at"] is not None:
         return Progress(status=EnrollmentStatus.UNSUBSCRIBED, step=row["step"])
     if row["journey_status"] == JourneyStatus.ARCHIVED or row["list_deleted"]:

@@ -1,4 +1,4 @@
-"""Which enrollments go on now, and who takes them: claimed in sets, each by one worker."""
+"""Claims the enrollments that are due, in sets, each for one worker."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from core import sql
 logger = structlog.get_logger(__name__)
 
 MOST_IN_FLIGHT = 10_000
-"""Enrollments that are claimed at once: longer queues are of no use, and nobody sees into them."""
+"""Enrollments that are claimed at once: longer queues are of no use, and can't be inspected."""
 MOST_ATTEMPTS = 8
 """Times that a worker began to let an enrollment go on and it did not, before it is given up."""
 
-# What is due and nobody's. A message step may be due for many at the same second; SKIP LOCKED lets any number
-# of claimants pass each other.
+# What is due and not claimed. A message step may be due for many at the same second; SKIP LOCKED lets any
+# number of workers claim at once.
 _CLAIM = """
 UPDATE journeys_enrollment AS enrollment SET claimed_at = %(now)s
 FROM (
@@ -50,7 +50,7 @@ def claim(now: datetime, *, most: int = MOST_IN_FLIGHT) -> list[list[int]]:
     """Claim what is due; the ids, in sets of TRACKLY_ADVANCE_SIZE for one task each.
 
     What a worker began and never finished comes first, in sets that grow smaller with each attempt, until
-    who kills the worker stands alone.
+    an enrollment that kills its worker is alone in its set.
     """
     before = now - timedelta(seconds=settings.TRACKLY_ADVANCE_LEASE)
     with sql.forgettable():

@@ -26,10 +26,10 @@ from journeys.steps import (
 
 @dataclass
 class Traveller:
-    """Who goes on: where he stands, and what the steps see of him."""
+    """An enrollment while it goes on: its step, and what the steps see of its contact."""
 
     step: str
-    """Where he waited; empty: before the first step."""
+    """The step that it waited at; empty: before the first step."""
     enrolled_at: datetime
     where: ZoneInfo
     person: Person
@@ -38,7 +38,7 @@ class Traveller:
     reachable: bool = True
     """The carrier says that the number can take a message."""
     on_hold: datetime | None = None
-    """Set: nothing may be sent to him now; to be looked at again then."""
+    """Set: nothing may be sent to the contact now; to be checked again then."""
     zones: clock.Zones = ()
     """Every zone that the contact may be in, whose quiet hours all count; empty: `where` alone."""
 
@@ -50,7 +50,7 @@ class Progress:
     status: EnrollmentStatus = EnrollmentStatus.ACTIVE
     step: str = ""
     due_at: datetime | None = None
-    """When he goes on from there; None once he has ended."""
+    """When it goes on from there; None once it has ended."""
     visits: list[tuple[str, str]] = field(default_factory=list)
     """The steps taken, each with a note."""
     messages: list[tuple[int, str]] = field(default_factory=list)
@@ -91,7 +91,7 @@ def go_on(plan: Plan, traveller: Traveller, now: datetime, quiet: QuietHours | N
 def _stops_until(
     step: Step, traveller: Traveller, now: datetime, quiet: QuietHours | None
 ) -> datetime | None:
-    """When the step lets the contact go on, if it stops him; a message does while nothing may be sent."""
+    """When the enrollment may pass the step; None: now. A message waits while nothing may be sent."""
     if isinstance(step, WAITS):
         return clock.wait_ends(step, now, traveller.where)
     if isinstance(step, Message):

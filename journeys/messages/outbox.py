@@ -38,7 +38,7 @@ AT_ONCE = 100
 _TURNS_SECONDS = 2
 """A set is no larger than what the gateway's rate lets through in so long."""
 KEEP_SECONDS = 30.0
-"""How often a worker says of what it still holds that it is at it: a message may wait long for its turn."""
+"""How often a worker renews the leases of its messages: one may wait long for the rate limiter."""
 POST_SECONDS = 20.0
 """A message is posted so long after the database has said that it may be, at most."""
 MOST_ATTEMPTS = 100
@@ -115,7 +115,7 @@ def settled() -> timedelta:
 
 
 def silent() -> timedelta:
-    """After this a message that a worker took and said no word of since is unconfirmed: he is dead."""
+    """The lease of a message that a worker has taken: once it has expired the message is unconfirmed."""
     return min(timedelta(minutes=2), settled())
 
 
@@ -261,22 +261,22 @@ def _follow(
         if (at - kept).total_seconds() >= KEEP_SECONDS:
             kept = at
             still_ours = _keep({message: attempts[message] for message in left}, at)
-            for message in left.keys() - still_ours.keys():  # this process was taken for dead
+            for message in left.keys() - still_ours.keys():  # their lease expired
                 left[message].cancel()
     return unasked
 
 
 def _store(changes: Sequence[Change], opted_out: Sequence[int], now: datetime) -> None:
     """Store outcomes, and the opt-outs that they tell of: both or neither."""
-    if opted_out:  # first: whoever writes memberships locks their contacts before anything else
+    if opted_out:  # first: a transaction that writes memberships locks their contacts before anything else
         _opt_out(opted_out)
     _mark(changes, now, MessageStatus.SENDING)
 
 
 def _keep(held: Mapping[int, int], now: datetime) -> dict[int, bool]:
-    """Say that a worker is at these messages (each with its attempt).
+    """Renew a worker's leases of these messages (each with its attempt).
 
-    Those that are still its own, each with whether its contact has opted out meanwhile.
+    Returns those that it still holds, each with whether its contact has opted out meanwhile.
     """
     wanted = codec.encode([{"id": message, "attempt": attempt} for message, attempt in held.items()]).decode()
     kept = sql.in_transaction(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))
@@ -295,7 +295,7 @@ def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> 
     if isinstance(error, Withdrawn) and error.opted_out:
         return change(MessageStatus.CANCELLED, error=str(error), unasked=True)
     verdict = error.verdict if isinstance(error, OutboundError) else Verdict.MAYBE
-    if not isinstance(error, OutboundError):  # what nobody foresaw may have happened after the sending
+    if not isinstance(error, OutboundError):  # an unexpected error may have come after the sending
         logger.error("message_raised", message=message, exc_info=error)
     if verdict is Verdict.NOT_THIS:
         return change(MessageStatus.FAILED, error=str(error)[:200])

@@ -42,7 +42,7 @@ async def is_on_list(caller: Caller, phone_number: str) -> bool:
     if not phone_number.startswith(_NORTH_AMERICA):
         return False
     request = Request(
-        method="POST",  # which it takes as well as GET, and which keeps the token out of everybody's logs
+        method="POST",  # which it takes as well as GET, and which keeps the token out of access logs
         url=f"{settings.REALPHONEVALIDATION_URL}{_PATH}",
         form={
             "phone": phone_number.removeprefix(_NORTH_AMERICA),

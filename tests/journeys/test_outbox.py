@@ -718,7 +718,7 @@ class Slow:
         self.taken: list[str] = []
         self.error: Exception | None = None
 
-    async def send(self, _: Caller, message: Outgoing, permit: Permit | None = None) -> str:  # noqa: ARG002
+    async def send(self, _: Caller, message: Outgoing, permit: Permit | None = None) -> str:
         try:
             async with asyncio.timeout(25):
                 while not self.gate.is_set():

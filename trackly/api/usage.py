@@ -34,5 +34,5 @@ class UsageView(ApiView):
 
 
 def registered(_: HttpRequest) -> HttpResponse:
-    """Where Stripe sends a customer who has given a card."""
+    """The page that Stripe redirects a customer to after a card was registered."""
     return HttpResponse("Thank you. Your payment method is registered.", content_type="text/plain")

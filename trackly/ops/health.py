@@ -17,12 +17,12 @@ _SWEEP_SECONDS = 30.0
 """It runs every five, unless something is wrong."""
 
 
-def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+def healthz(request: HttpRequest) -> HttpResponse:
     """The process lives."""
     return HttpResponse(b'{"status":"ok"}', content_type="application/json")
 
 
-def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+def readyz(request: HttpRequest) -> HttpResponse:
     """200 if database, broker and at least one worker answer, else 503; the body says which does not.
 
     A beat that stands still is shown, as "degraded", and no reason to take the web servers away: requests are

@@ -54,7 +54,7 @@ class _Work(Collector):
             incidents.add_metric([kind], happened.get(kind, 0))
         yield incidents
         [due] = sql.rows(_ENROLLMENTS, {})
-        yield GaugeMetricFamily("trackly_enrollments_due", "Due and in nobody's hands.", value=due["due"])
+        yield GaugeMetricFamily("trackly_enrollments_due", "Due and not claimed.", value=due["due"])
         yield GaugeMetricFamily(
             "trackly_enrollments_oldest_seconds", "For how long the first has been due.", value=due["oldest"]
         )

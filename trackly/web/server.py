@@ -20,7 +20,7 @@ graceful_timeout = 35  # a request that waits for its result may do so for TRACK
 timeout = 60
 
 
-def when_ready(server: Any) -> None:  # noqa: ARG001 - gunicorn's
+def when_ready(server: Any) -> None:
     """The application is loaded; the workers, which share it, are not yet forked."""
     preload.for_requests(app)
     collect_less()

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         )
         add_options(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *args: Any, **options: Any) -> None:
         account = Account.objects.filter(pk=options["account"]).first()
         if account is None:
             raise CommandError(f"There is no account {options['account']}.")

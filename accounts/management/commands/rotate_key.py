@@ -26,7 +26,7 @@ class Command(BaseCommand):
         )
         add_options(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *args: Any, **options: Any) -> None:
         if not options["overlap"] >= 0:
             raise CommandError("--overlap must not be negative.")
         overlap = timedelta(hours=options["overlap"])

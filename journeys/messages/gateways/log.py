@@ -13,12 +13,12 @@ logger = structlog.get_logger(__name__)
 class Log:
     name = "log"
 
-    async def send(self, caller: Caller, message: Outgoing, permit: Permit | None = None) -> str:  # noqa: ARG002
+    async def send(self, caller: Caller, message: Outgoing, permit: Permit | None = None) -> str:
         logger.info(
             "message", from_number=message.from_number, to_number=message.to_number, text=message.text
         )
         return ""
 
-    async def find(self, caller: Caller, message: Outgoing, key: int, age: timedelta) -> Found:  # noqa: ARG002
+    async def find(self, caller: Caller, message: Outgoing, key: int, age: timedelta) -> Found:
         """The row is all that there is of it."""
         return Found(same=[f"row-{key}"])

@@ -47,7 +47,7 @@ _GENERAL = range(20000, 21000)
 Twilio adds codes, so one that is not known is taken for the sender's: it waits for a day, and fails with it.
 """
 PATIENCE_SECONDS = 10.0
-"""Consent and quiet hours were looked at before: a message that gets no turn meanwhile is looked at anew."""
+"""For the rate limiter. Consent and quiet hours were checked before; after it they are checked anew."""
 _CREATED, _TOO_MANY, _SERVER_ERROR = 201, 429, 500
 _ROUNDING = timedelta(minutes=1)
 """How far apart two of Twilio's machines, and the seconds that they show, may be."""
@@ -100,7 +100,7 @@ class Twilio:
         )
         return await caller.ask(_SERVICE, message.to_number, request, read)
 
-    async def find(self, caller: Caller, message: Outgoing, key: int, age: timedelta) -> Found:  # noqa: ARG002
+    async def find(self, caller: Caller, message: Outgoing, key: int, age: timedelta) -> Found:
         """Messages without a text, or to a number with hidden digits, are candidates too: see Found."""
         numbers = {"To": message.to_number, "From": message.from_number}
         listed = await _list(caller, message, numbers, age)

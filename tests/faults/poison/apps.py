@@ -10,8 +10,8 @@ class PoisonConfig(AppConfig):
 
     def ready(self) -> None:
         """Put the poison where every contact passes."""
-        from ingestion.jobs import process  # noqa: PLC0415 - the apps come first
-        from ingestion.pipeline import entries  # noqa: PLC0415 - the apps come first
+        from ingestion.jobs import process
+        from ingestion.pipeline import entries
 
         read, file = entries.read, Path(os.environ["POISON"])
 

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print one line of JSON")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+    def handle(self, *args: Any, **options: Any) -> None:
         numbers = list(dict.fromkeys(options["lists"]))
         for name in (options["name"], *options["welcome_journey"]):
             if not name.strip() or len(name) > _LONGEST_NAME:

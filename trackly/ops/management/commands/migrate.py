@@ -56,15 +56,15 @@ class Command(migrate.Command):
 def _impatient(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Within it statements on this connection wait for locks as the command says."""
 
-    def execute(run: Execute, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:  # noqa: FBT001
+    def execute(run: Execute, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
         if not isinstance(statement, str) or " INDEX CONCURRENTLY " not in statement:
             return run(statement, parameters, many, context)
         statement = _resumed(connection, statement)
-        run("SET lock_timeout = 0", None, False, context)  # noqa: FBT003
+        run("SET lock_timeout = 0", None, False, context)
         try:
             return run(statement, parameters, many, context)
         finally:
-            run(_LIMIT, None, False, context)  # noqa: FBT003
+            run(_LIMIT, None, False, context)
 
     with connection.cursor() as cursor:
         cursor.execute(_LIMIT)
