@@ -32,7 +32,6 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[type-arg] # not su
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "first_name", "last_name", "state", "rights", "last_login")
 
-<<<<<<< HEAD
     RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
     """What gives rights in the admin."""
 
@@ -50,10 +49,7 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[type-arg] # not su
         shown = super().get_readonly_fields(request, obj)
         return shown if _is_superuser(request) else (*shown, *self.RIGHTS)
 
-    @display(description="State", label={"Active": "success", "Deactivated": "danger"})  # type: ignore[untyped-decorator] # unfold ships no types
-=======
     @display(description="State", label={"Active": "success", "Deactivated": "danger"})
->>>>>>> words-2
     def state(self, user: User) -> str:
         return "Active" if user.is_active else "Deactivated"
 
@@ -79,17 +75,16 @@ class UserAdmin(DjangoUserAdmin, TableAdmin):  # type: ignore[type-arg] # not su
 
 
 @admin.register(Group)
-<<<<<<< HEAD
-class GroupAdmin(DjangoGroupAdmin, TableAdmin):  # type: ignore[misc]
+class GroupAdmin(DjangoGroupAdmin, TableAdmin):
     """What a group may do is a superuser's to say: anybody else could widen a group of their own."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return _is_superuser(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _is_superuser(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _is_superuser(request)
 
 
@@ -105,10 +100,6 @@ def _may_touch(request: HttpRequest, user: Any) -> bool:
     if _is_superuser(request) or not isinstance(user, User) or user == request.user:
         return True
     return not user.is_superuser and user.get_all_permissions() <= request.user.get_all_permissions()
-=======
-class GroupAdmin(DjangoGroupAdmin, TableAdmin):
-    pass
->>>>>>> words-2
 
 
 @admin.register(LogEntry)

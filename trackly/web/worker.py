@@ -162,12 +162,6 @@ class Protocol(HttpToolsProtocol):
         self._arrival.cancel()  # of a body that was answered before its end
         super().on_message_complete()
 
-<<<<<<< HEAD
-=======
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(self._refusal)
-
->>>>>>> words-2
     # --- Deadlines --------------------------------------------------------------------------------------
 
     def _head_is_late(self) -> None:
