@@ -15,7 +15,7 @@ from psycopg import sql
 
 from devstack import servers
 from devstack.home import Home, write_private
-from devstack.supervisor import Service, StartFailed, identity
+from devstack.supervisor import Service, StartFailed, identity, plain_environment
 
 SYSTEM_USER = "trackly-postgres"
 """The user that PostgreSQL runs as where we are root: it refuses to run as root, and `nobody` is shared."""
@@ -69,9 +69,10 @@ class Postgres:
             password = Path(folder) / "password"
             write_private(password, self.password)
             if self.user is not None:
+                # The folder last: whoever has it can put a link in the file's place.
                 owner = pwd.getpwnam(self.user)
+                os.chown(password, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
                 os.chown(folder, owner.pw_uid, owner.pw_gid)
-                os.chown(password, owner.pw_uid, owner.pw_gid)
             command = [str(self.binaries / "initdb"), "-D", str(self.data), "-U", "trackly"]
             command += [
                 "--pwfile",
@@ -82,7 +83,13 @@ class Postgres:
                 "--no-instructions",
             ]
             made = subprocess.run(
-                command, capture_output=True, text=True, check=False, cwd=folder, **identity(self.user)
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=folder,
+                env=plain_environment(),
+                **identity(self.user),
             )
         if made.returncode:
             raise StartFailed(f"initdb failed:\n{made.stderr}")
@@ -96,6 +103,7 @@ class Postgres:
             name="postgres",
             command=[str(self.binaries / "postgres"), "-D", str(self.data), *options],
             stop_signal="SIGINT",  # "fast": ends its clients' sessions instead of waiting for them
+            is_ours=False,
             user=self.user,
             ready=lambda _: self.is_ready(),
         )

@@ -35,7 +35,12 @@ class Redis:
         lines = [f'{name} "{value}"\n' for name, value in settings.items()]
         # In a file: an argument could be read by every user of the machine.
         write_private(config, "".join([*lines, f"requirepass {self.password}\n"]))
-        return Service(name="redis", command=[str(self.server), str(config)], ready=lambda _: self.is_ready())
+        return Service(
+            name="redis",
+            command=[str(self.server), str(config)],
+            is_ours=False,
+            ready=lambda _: self.is_ready(),
+        )
 
     def is_ready(self) -> bool:
         try:

@@ -39,6 +39,9 @@ class Service:
     name: str
     command: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
+    is_ours: bool = True
+    """Whether it is the product, and gets all of our environment: a server has no use for our secrets, and
+    may run as another user."""
     stop_signal: str = "SIGTERM"
     last_signal: str = "SIGKILL"
     """For what has not ended `patience` seconds after `stop_signal`."""
@@ -151,7 +154,7 @@ class Supervisor:
     def _spawn(self, service: Service) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             list(service.command),
-            env={**os.environ, **service.environment},
+            env={**(os.environ if service.is_ours else plain_environment()), **service.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -219,6 +222,14 @@ class Supervisor:
         temporary = self._record.with_suffix(".new")
         write_private(temporary, json.dumps(entries))
         temporary.replace(self._record)
+
+
+_PLAIN = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+def plain_environment() -> dict[str, str]:
+    """What any program needs of our environment, and nothing that was meant for us."""
+    return {name: os.environ[name] for name in os.environ if name in _PLAIN or name.startswith("LC_")}
 
 
 def identity(user: str | None) -> dict[str, Any]:

@@ -2,15 +2,21 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from devstack.home import Home, HomeInUse, is_free
+from devstack.postgres import Postgres
+from devstack.redis import Redis
 from devstack.supervisor import Service, StartFailed, Supervisor, end_leftovers
 
 FOREVER = "import signal, sys; print('here', flush=True); signal.pause()"
@@ -45,6 +51,51 @@ def until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
     finally:
         stop.set()
         watcher.join()
+
+
+def test_a_server_is_not_given_what_was_meant_for_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL runs as another user, and whoever may run SQL as its superuser reads its environment."""
+    monkeypatch.setenv("SECRET_KEY", "ours")
+    monkeypatch.setenv("LC_MESSAGES", "C")
+    names = "import os; print(sorted(os.environ), flush=True); import signal; signal.pause()"
+    for is_ours in (True, False):
+        output = io.StringIO()
+        supervisor = Supervisor(tmp_path / "processes.json", output)
+        supervisor.start(replace(service("a", names), is_ours=is_ours))
+        try:
+            until(supervisor, lambda: "LC_MESSAGES" in output.getvalue())  # noqa: B023 - within the loop
+        finally:
+            supervisor.stop()
+        assert ("SECRET_KEY" in output.getvalue()) == is_ours
+
+
+def test_the_servers_are_not_ours(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert not Postgres(home).service().is_ours
+    assert not Redis(home).service().is_ours
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
+def test_initdb_gives_no_file_to_another_user_that_a_link_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That user puts a link to a file of ours in the password's place, the moment the folder is its own."""
+    ours = tmp_path / "ours"
+    ours.touch()
+    made = Postgres(Home(tmp_path))
+    made.user = "nobody"
+    chown = os.chown
+
+    def attacked(path: Any, *ids: int, **more: Any) -> None:
+        chown(path, *ids, **more)
+        if Path(path).is_dir():
+            (Path(path) / "password").unlink()
+            (Path(path) / "password").symlink_to(ours)
+
+    monkeypatch.setattr(os, "chown", attacked)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, "", ""))
+    made._initdb()
+    assert ours.stat().st_uid == 0
 
 
 def test_each_line_says_who_says_it(supervisor: Supervisor) -> None:

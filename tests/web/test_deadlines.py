@@ -69,7 +69,7 @@ class _Running:
 
     def talk(self, *pieces: bytes, reads: bool = True) -> bytes:
         """Send the pieces on a connection; all that comes back until the server closes it."""
-        return asyncio.run(self._talk(pieces, reads=reads))
+        return asyncio.run(asyncio.wait_for(self._talk(pieces, reads=reads), 60))
 
     async def _talk(self, pieces: Iterable[bytes], *, reads: bool) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**16)
@@ -169,7 +169,7 @@ def test_a_head_that_begins_while_an_answer_leaves_has_one_too(serve: Callable[[
         return answer
 
     with serve() as running:
-        answer = asyncio.run(talk(running))
+        answer = asyncio.run(asyncio.wait_for(talk(running), 60))
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert answer.count(b"HTTP/1.1 408 ") == 1
 
@@ -198,6 +198,7 @@ def test_a_refusal_is_no_answer_to_the_request_before(
         writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         await _until(lambda: running.application.seen)
         [connection] = running.server.server_state.connections
+        assert isinstance(connection, Protocol)
         writer.write(next_request)
         await _until(lambda: connection.transport.is_closing() or connection._last_words)
         running.application.may_answer.set()
@@ -206,7 +207,7 @@ def test_a_refusal_is_no_answer_to_the_request_before(
         return answer
 
     with serve() as running:
-        first, second, *more = asyncio.run(talk(running)).split(b"HTTP/1.1 ")[1:]
+        first, second, *more = asyncio.run(asyncio.wait_for(talk(running), 60)).split(b"HTTP/1.1 ")[1:]
         assert first.startswith(b"200 OK")
         assert int(second.split()[0]) == status
         assert not more
@@ -235,7 +236,7 @@ def test_another_protocol_is_not_switched_to(
         return answer
 
     with serve() as running:
-        answer = asyncio.run(talk(running))
+        answer = asyncio.run(asyncio.wait_for(talk(running), 60))
         assert [request["PATH_INFO"] for request in running.application.seen] == ["/", "/last"]
         first, second = answer.split(b"HTTP/1.1 ")[1:]
         assert first.startswith(b"200 OK")
@@ -256,13 +257,12 @@ def test_what_has_come_of_a_body_buys_no_time_for_the_rest(serve: Callable[[], A
     async def talk(running: _Running) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(_post(1_000_000) + b"x" * 999_000)
-        async with asyncio.timeout(60):
-            answer = await reader.read(-1)
+        answer = await reader.read(-1)
         writer.transport.abort()
         return answer
 
     with serve() as running:
-        assert _refusal(asyncio.run(talk(running))) == (408, "invalid_request")
+        assert _refusal(asyncio.run(asyncio.wait_for(talk(running), 60))) == (408, "invalid_request")
         assert running.application.seen == []
 
 
@@ -278,11 +278,10 @@ def test_a_body_that_keeps_coming_has_time(serve: Callable[[], Any], monkeypatch
     async def talk(running: _Running) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(_post(6_000))
-        async with asyncio.timeout(60):
-            for pieces in range(1, 4):
-                await _until(lambda: len(set(put_off)) >= pieces)  # noqa: B023 - it is over before the next
-                writer.write(b"x" * 2_000)
-            answer = await reader.readuntil(b"\r\n6000\r\n0\r\n\r\n")
+        for pieces in range(1, 4):
+            await _until(lambda: len(set(put_off)) >= pieces)  # noqa: B023 - it is over before the next
+            writer.write(b"x" * 2_000)
+        answer = await reader.readuntil(b"\r\n6000\r\n0\r\n\r\n")
         writer.transport.abort()
         return answer
 
@@ -290,8 +289,8 @@ def test_a_body_that_keeps_coming_has_time(serve: Callable[[], Any], monkeypatch
     monkeypatch.setattr(threaded, "BODY_BYTES_A_SECOND", 100)
     with serve() as running:
         with monkeypatch.context() as patch:
-            patch.setattr(threaded.asyncio.Timeout, "reschedule", noted)
-            answer = asyncio.run(talk(running))
+            patch.setattr(asyncio.Timeout, "reschedule", noted)
+            answer = asyncio.run(asyncio.wait_for(talk(running), 60))
         assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
@@ -309,8 +308,7 @@ def test_bodies_on_their_way_have_a_bound_together(
         await _until(lambda: connection.cycle and not connection.cycle.body)
         second, second_writer = await asyncio.open_connection("127.0.0.1", running.port)
         second_writer.write(_post(400_000) + b"x" * 300_000)
-        async with asyncio.timeout(60):
-            refused = await first.read(-1)
+        refused = await first.read(-1)
         second_writer.write(b"x" * 100_000)
         answered = await second.readuntil(b"400000")
         for writer in (first_writer, second_writer):
@@ -318,7 +316,7 @@ def test_bodies_on_their_way_have_a_bound_together(
         return refused, answered
 
     with serve() as running:
-        refused, answered = asyncio.run(talk(running))
+        refused, answered = asyncio.run(asyncio.wait_for(talk(running), 60))
         assert _refusal(refused) == (408, "invalid_request")
         assert answered.startswith(b"HTTP/1.1 200 OK")
 

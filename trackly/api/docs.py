@@ -1,10 +1,12 @@
 """The way in: `GET /api/v2`, the OpenAPI description, and the page to read and try it."""
 
 import threading
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiResponse
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -67,10 +69,22 @@ def encoded() -> bytes:
     return codec.encode(document())
 
 
+_SAFE = ("GET", "HEAD")
+
+
+def _check(request: HttpRequest, names: Collection[str]) -> None:
+    """Raises 405 for what is no GET, 400 for parameters that are not known: the envelope, never a page."""
+    if request.method not in _SAFE:
+        message = f'Method "{request.method}" not allowed.'
+        raise ApiError(405, ErrorCode.METHOD_NOT_ALLOWED, message, {"Allow": ", ".join(_SAFE)})
+    check_names(request, names)
+
+
+@csrf_exempt  # a refused POST is told so in JSON
 def openapi(request: HttpRequest) -> HttpResponse:
     """`GET /openapi.json`."""
     try:
-        check_names(request, ())
+        _check(request, ())
     except ApiError as refused:
         return plain(refused)
     return HttpResponse(encoded(), content_type="application/json")
@@ -86,7 +100,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            check_names(request, {"script"})  # with which the page asks for its own script
+            _check(request, {"script"})  # with which the page asks for its own script
         except ApiError as refused:
             return plain(refused)
         return super().dispatch(request, *args, **kwargs)
