@@ -31,7 +31,9 @@ class Home:
         What lies in it is for its owner alone from then on: contacts' numbers pass through most of it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = (self.path / "lock").open("a+")
+        # Not through a link: the directory may be another user's, and its target would be emptied.
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        lock = os.fdopen(descriptor, "r+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:

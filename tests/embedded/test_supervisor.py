@@ -206,3 +206,13 @@ def test_secrets_and_ports_stay_and_are_private(tmp_path: Path) -> None:
     port = home.port("web")
     assert home.port("web") == port
     assert is_free(port)
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    theirs, home = tmp_path / "theirs", Home(tmp_path / "home")
+    theirs.write_text("kept")
+    home.path.mkdir()
+    (home.path / "lock").symlink_to(theirs)
+    with pytest.raises(OSError, match="symbolic links"):
+        home.acquire()
+    assert theirs.read_text() == "kept"
