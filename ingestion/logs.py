@@ -42,7 +42,8 @@ def job_ended(
     job: dict[str, Any], summary: dict[str, Any], *, status: str, slice_count: int, now: datetime
 ) -> None:
     """A job has ended, and that is committed. `job`: its row."""
-    accepted, started = job["created_at"], job["started_at"] or now
+    accepted = job["created_at"]
+    started = max(accepted, job["started_at"] or now)  # the statement that says it may have begun before
     logger.info(
         "job_ended",
         job=str(job["id"]),

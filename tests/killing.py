@@ -46,9 +46,17 @@ def work(asked: dict[str, Any]) -> None:
     finalize.settle(asked["job"])
 
 
+_OF_WORK = (
+    "/jobs/process.py",
+    "/jobs/claims.py",
+    "/jobs/finalize.py",
+    "/pipeline/report.py",
+    "/billing/ledger.py",
+    "/lookups/single_flight.py",
+)
 JOBS: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
     "month_end": (month_end, ("/billing/invoices.py", "/billing/payments.py")),
-    "work": (work, ("/bulk/process.py", "/bulk/settle.py", "/billing/ledger.py", "/lookups/once.py")),
+    "work": (work, _OF_WORK),
 }
 
 

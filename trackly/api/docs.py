@@ -76,7 +76,7 @@ def _check(request: HttpRequest, names: Collection[str]) -> None:
     """Raises 405 for what is no GET, 400 for parameters that are not known: the envelope, never a page."""
     if request.method not in _SAFE:
         message = f'Method "{request.method}" not allowed.'
-        raise ApiError(405, ErrorCode.METHOD_NOT_ALLOWED, message, {"Allow": ", ".join(_SAFE)})
+        raise ApiError(405, "method_not_allowed", message, {"Allow": ", ".join(_SAFE)})
     check_names(request, names)
 
 
