@@ -1,7 +1,7 @@
 """Single flight: each question is asked once, however many ask it at a time; its answer is stored.
 
 Works on any number of machines: the claim is a row in PostgreSQL. No transaction is open while the network is
-asked (rule 3); a claim's lease is renewed meanwhile, and the claim is free again soon after it expires.
+asked; a claim's lease is renewed meanwhile, and the claim is free again soon after it expires.
 """
 
 import time

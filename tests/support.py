@@ -12,10 +12,13 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account
+from billing.models import BillingConfig, PaymentMethod
 from contacts.models import SendingList
 from core import sql
 from ingestion.batch import read_batch
 from ingestion.intake.accept import accept
+from ingestion.jobs.finalize import settle_within
+from ingestion.jobs.process import process
 from ingestion.models import BulkJob
 from journeys.models import Journey
 from tests.client import LIST, Api, eventually
@@ -26,7 +29,9 @@ __all__ = [
     "LIST",
     "PRODUCT",
     "Api",
+    "chargeable_account",
     "contact",
+    "drive",
     "eventually",
     "is_as_documented",
     "joins",
@@ -94,6 +99,19 @@ def statements() -> Iterator[list[str]]:
 def accept_batch(account: Account, *contacts: Any) -> tuple[BulkJob, list[int]]:
     """A job and its slices' ids, for tests that need no HTTP."""
     return accept(account, read_batch({"contacts": json.dumps(contacts).encode()}))
+
+
+def drive(slice_ids: list[int]) -> None:
+    """Process slices, and those that are made of them, until none is left."""
+    while slice_ids:
+        slice_ids += process(slice_ids.pop(), at_end=settle_within)
+
+
+def chargeable_account() -> Account:
+    """An account with a card."""
+    made, _ = new_account()
+    PaymentMethod.objects.create(billing=BillingConfig.objects.create(account=made), last_four="1")
+    return made
 
 
 def new_account(*, rejects_voip: bool = True) -> tuple[Account, SendingList]:

@@ -23,6 +23,7 @@ def give_up(slice_id: int) -> None:
 def give_up_claimed(
     taken: Claim, *, unread: bool, noted: bool = False, at_end: AtEnd = later_on
 ) -> list[int]:
+    """The same for a claimed slice. `unread`: do not even decode its contacts; `noted`: as an incident."""
     read_one = _unread if unread else _read_if_possible
     entries = [read_one(index, raw) for index, raw in taken.items]
 

@@ -131,6 +131,7 @@ def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
 
 
 def keep(slice_id: int) -> None:
+    """Renew the lease of a slice: its look-ups take time."""
     sql.in_transaction(lambda: sql.rows(_KEEP, {"id": slice_id}))
 
 

@@ -1,7 +1,7 @@
 """Fairness between accounts: an account's jobs go to the workers a few at a time, in order.
 
 So a thousand batches of one account don't delay another's single contact: each account has
-TRACKLY_JOBS_IN_FLIGHT jobs among the workers, and the end of one sends its account's next (rule 5). Requests
+TRACKLY_JOBS_IN_FLIGHT jobs among the workers, and the end of one sends its account's next. Requests
 that arrive at the same moment may each take the last slot. A slot is released with the last slice that needs
 no network: the look-ups have a queue of their own. Where the next job is not sent, the sweep finds it.
 """

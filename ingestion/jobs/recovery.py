@@ -1,4 +1,4 @@
-"""What the sweep finds: stalled slices, and jobs that were not settled (rule 1: Redis carries hints)."""
+"""What the sweep finds: stalled slices, and jobs that were not settled: Redis carries hints."""
 
 from collections import defaultdict
 from datetime import timedelta

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from devstack.home import free_port
 from devstack.stack import ROOT, answers
 from devstack.supervisor import end_group
+from tests import slow
 from tests.benchmarks.common import (
     BATCH,
     BULK,
@@ -45,13 +46,7 @@ class Crowd(threading.Thread):
 
     def __init__(self, port: int, account: Account, of_each: int) -> None:
         super().__init__()
-        key = f"Host: localhost\r\nX-Api-Key: {account.key}\r\n"
-        head = f"POST {BULK} HTTP/1.1\r\n{key}Content-Type: application/json\r\n"
-        self._kinds = [
-            f"{head}X-Unfinished: ",
-            f'{head}Content-Length: 4000000\r\n\r\n{{"contacts": [',
-            f"GET /api/v2/openapi.json HTTP/1.1\r\n{key}\r\n" * 10,
-        ]
+        self._texts = slow.texts(account.key)
         self._port, self._of_each = port, of_each
         self._over = threading.Event()
         self.complete = threading.Event()
@@ -60,7 +55,7 @@ class Crowd(threading.Thread):
 
     def run(self) -> None:
         held: list[tuple[str, socket.socket]] = []
-        wanted = [kind for kind in self._kinds for _ in range(self._of_each)]
+        wanted = [kind for kind in self._texts for _ in range(self._of_each)]
         while not self._over.is_set():
             for kind in wanted:
                 with suppress(OSError):
@@ -73,12 +68,8 @@ class Crowd(threading.Thread):
         for _, connection in held:
             connection.close()
 
-    def _open(self, sent: str) -> socket.socket:
-        made = socket.socket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        made.settimeout(5)
-        made.connect(("127.0.0.1", self._port))
-        made.sendall(sent.encode())
+    def _open(self, kind: str) -> socket.socket:
+        made = slow.connect(self._port, self._texts[kind], patience=5)
         made.settimeout(0)
         return made
 
@@ -89,7 +80,7 @@ class Crowd(threading.Thread):
 
 def _is_closed(kind: str, connection: socket.socket) -> bool:
     """Whether the server has closed it; then it is closed here, too. Who never reads does not look."""
-    if kind.startswith("GET"):
+    if kind == "never read":
         return False
     try:
         ended = not connection.recv(65536)

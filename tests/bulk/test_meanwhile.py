@@ -23,22 +23,22 @@ from ingestion.jobs import process as processing
 from ingestion.jobs.results import outcomes
 from ingestion.models import BulkJob, JobStatus
 from tests.conftest import RunningStack
-from tests.support import Api, accept_batch, contact, eventually, new_account, new_number
+from tests.support import (
+    Api,
+    accept_batch,
+    chargeable_account,
+    contact,
+    drive,
+    eventually,
+    new_number,
+)
 
 Change = Callable[[Account], object]
 
 
 @pytest.fixture
 def account(db: None) -> Account:
-    made, _ = new_account()
-    PaymentMethod.objects.create(billing=BillingConfig.objects.create(account=made), last_four="1")
-    return made
-
-
-def drive(slice_ids: list[int]) -> None:
-    """Process slices, and those that are made of them, until none is left."""
-    while slice_ids:
-        slice_ids += processing.process(slice_ids.pop(), at_end=settling.settle_within)
+    return chargeable_account()
 
 
 def ended(job: BulkJob) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Account
-from billing.models import BillingConfig, LedgerEntry, PaymentMethod
+from billing.models import BillingConfig, LedgerEntry
 from contacts.models import ListContact
 from core.http.errors import ApiError
 from devstack.sandbox.server import Stub
@@ -20,7 +20,7 @@ from ingestion.jobs.results import errors_csv, outcomes
 from ingestion.models import BulkJob, BulkSlice
 from lookups.models import Lookup
 from lookups.sandbox import NUMBERS, Number
-from tests.support import accept_batch, contact, new_account, new_number
+from tests.support import accept_batch, chargeable_account, contact, drive, new_number
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("hasty")]
 
@@ -35,15 +35,7 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def account() -> Account:
-    made, _ = new_account()
-    PaymentMethod.objects.create(billing=BillingConfig.objects.create(account=made), last_four="1")
-    return made
-
-
-def drive(slice_ids: list[int]) -> None:
-    """Process slices, and those that are made of them, until none is left."""
-    while slice_ids:
-        slice_ids += processing.process(slice_ids.pop(), at_end=settling.settle_within)
+    return chargeable_account()
 
 
 def run(account: Account, *contacts: Any) -> BulkJob:

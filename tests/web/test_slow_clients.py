@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests import slow
 from tests.conftest import RunningStack
 from tests.support import contact, new_numbers
 
@@ -22,18 +23,10 @@ def _head(stack: RunningStack, first: str, *more: str) -> str:
 
 @contextmanager
 def _connections(stack: RunningStack, sent: str) -> Iterator[list[socket.socket]]:
-    """Connections that send this much and then are silent; they take little of an answer in."""
-    host, port = stack.base.removeprefix("http://").split(":")
+    """Connections that send this much and then are silent."""
+    port = int(stack.base.rsplit(":", 1)[1])
     with ExitStack() as opened:
-        made = []
-        for _ in range(MANY):
-            connection = opened.enter_context(socket.socket())
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.settimeout(60)
-            connection.connect((host, int(port)))
-            connection.sendall(sent.encode())
-            made.append(connection)
-        yield made
+        yield [opened.enter_context(slow.connect(port, sent, patience=60)) for _ in range(MANY)]
 
 
 def _is_served(stack: RunningStack) -> None:
@@ -57,12 +50,9 @@ def _is_served(stack: RunningStack) -> None:
     ],
 )
 def test_others_are_served_beside_many_that_never_end(stack: RunningStack, sent: str) -> None:
-    bulk = "POST /api/v2/contacts/bulk HTTP/1.1"
-    text = {
-        "body": _head(stack, bulk, "Content-Length: 4000000", "") + '{"contacts": [',
-        "chunks": _head(stack, bulk, "Transfer-Encoding: chunked", "") + '5\r\n{"con\r\n',
-        "never read": _head(stack, "GET /api/v2/openapi.json HTTP/1.1", "") * 10,
-    }.get(sent, sent)
+    chunked = _head(stack, "POST /api/v2/contacts/bulk HTTP/1.1", "Transfer-Encoding: chunked", "")
+    texts = slow.texts(stack.shared.headers["X-Api-Key"])
+    text = {**texts, "chunks": f'{chunked}5\r\n{{"con\r\n'}.get(sent, sent)
     with _connections(stack, text) as held:
         _is_served(stack)
         assert all(connection.fileno() >= 0 for connection in held)

@@ -96,66 +96,6 @@ SECONDS: Schema = {"type": "integer", "minimum": 1, "examples": [5]}
 RETRY_AFTER = header(
     "Retry-After", "Seconds after which to send the request again.", 202, 429, 503, schema=SECONDS
 )
-
-REQUEST_ID: Schema = {
-    "description": "The answer's id in the service's logs: quote it when you ask support about the request.",
-    "required": True,
-    "schema": {"type": "string", "examples": ["7742eab329a74b19bad272cb72605d88"]},
-}
-RATE: dict[str, Schema] = {
-    "RateLimit-Policy": {
-        "description": "The account's rate, where it has one: `q` requests in each window of `w` seconds.",
-        "schema": {"type": "string", "examples": ['"account";q=600;w=60']},
-    },
-    "RateLimit": {
-        "description": "What is left of it: `r` requests, for `t` seconds more.",
-        "schema": {"type": "string", "examples": ['"account";r=599;t=42']},
-    },
-}
-CHALLENGE: Schema = {"description": "`ApiKey`: send X-Api-Key.", "schema": {"type": "string"}}
-
-ERROR_SCHEMAS: dict[str, Schema] = {
-    "Error": {
-        "type": "object",
-        "required": ["error", "code"],
-        "properties": {
-            "error": {"type": "string", "description": "What happened, in a sentence for people."},
-            "code": {
-                "type": "string",
-                "description": "What happened, in a word for programs. Codes may be added: take one that"
-                " you don't know for what its HTTP status says.",
-                "x-extensible-enum": list(ErrorCode),
-                "examples": [ErrorCode.INVALID_PARAMETER],
-            },
-            "field": {
-                "type": "string",
-                "description": "The parameter or field that is meant, where the error is about one.",
-                "examples": ["page"],
-            },
-            "reason": ref("NotSendableReason"),
-            "scope": {
-                "type": "string",
-                "description": "Of `forbidden`: the scope that the key lacks.",
-                "examples": ["contacts:write"],
-            },
-            "list_id": {"type": "integer", "description": "Of `list_exists`: the `id` of that list."},
-            "validation": ref("Validation"),
-        },
-        "description": "Any error. More keys may be added.",
-    },
-    "Pagination": {
-        "type": "object",
-        "required": ["page", "per_page", "total", "total_pages"],
-        "properties": {
-            "page": {"type": "integer", "minimum": 1},
-            "per_page": {"type": "integer", "minimum": 1, "maximum": 1000},
-            "total": {"type": "integer", "minimum": 0, "description": "Entries on all pages."},
-            "total_pages": {"type": "integer", "minimum": 0},
-        },
-        "description": "Where this page is among all pages.",
-    },
-}
-
 PAGE_PARAMETERS = [
     OpenApiParameter(
         "page",

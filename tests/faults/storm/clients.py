@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from tests import slow
 from tests.client import LIST, Api
 
 _SIZES = (1, 3, 10, 50, 200, 600)
@@ -171,40 +172,20 @@ class SlowClients(threading.Thread):
     def __init__(self, port: int, api_key: str, seed: int, over: threading.Event) -> None:
         super().__init__()
         self.opened = 0
-        self._address = ("127.0.0.1", port)
+        self._port, self._over = port, over
         self._random = random.Random(seed)  # noqa: S311 - not a secret
-        self._over = over
-        key = f"Host: localhost\r\nX-Api-Key: {api_key}\r\n"
-        body = f"{key}Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n"
-        self._kinds = (
-            "",
-            f"GET /api/v2/jobs HTTP/1.1\r\n{key}X-Unfinished: ",
-            f'POST /api/v2/contacts/bulk HTTP/1.1\r\n{body}{{"contacts": [',
-            f"GET /api/v2/openapi.json HTTP/1.1\r\n{key}\r\n" * 10,
-        )
+        self._texts = ["", *slow.texts(api_key).values()]
 
     def run(self) -> None:
-        held: deque[socket.socket] = deque()
+        held = deque[socket.socket]()
         while not self._over.wait(self._PAUSE_SECONDS):
             with suppress(OSError):  # the web server is down, or closes what takes too long
-                held.append(self._open(self._random.choice(self._kinds)))
+                held.append(slow.connect(self._port, self._random.choice(self._texts), patience=2))
                 self.opened += 1
             if len(held) > self.MANY:
                 held.popleft().close()
         for connection in held:
             connection.close()
-
-    def _open(self, sent: str) -> socket.socket:
-        made = socket.socket()
-        try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            made.settimeout(2)
-            made.connect(self._address)
-            made.sendall(sent.encode())
-        except OSError:
-            made.close()
-            raise
-        return made
 
 
 class Numbers:

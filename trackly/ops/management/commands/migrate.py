@@ -36,8 +36,9 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Raises OperationalError where a lock could not be had after all tries, and what Django's raises."""
-        tries_left = TRIES
-        while not self._migrated(*args, last=(tries_left := tries_left - 1) == 0, **options):
+        for tries_left in reversed(range(TRIES)):
+            if self._migrated(*args, last=not tries_left, **options):
+                return
             self.stderr.write(f"A lock was not to be had within {LOCK_SECONDS} s; trying again.")
             time.sleep(PAUSE_SECONDS)
 
