@@ -233,10 +233,14 @@ class Protocol(HttpToolsProtocol):
 
 
 class Worker(UvicornWorker):  # type: ignore[misc] # ships no types
-    """gunicorn finds it by its name (trackly.web.server)."""
+    """gunicorn finds it by its name (trackly.web.server).
+
+    Its loop is asyncio's own. uvloop accepts one connection in each of its rounds (libuv since 1.45): where
+    many come at once and bring work, each round takes long, and the next client waits for all before.
+    """
 
     CONFIG_KWARGS = {
-        "loop": "auto",
+        "loop": "asyncio",
         "http": Protocol,
         "ws": "none",
         "lifespan": "off",

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from accounts.authentication import account_of
 from accounts.models import Account
+from accounts.scopes import Scope
 from contacts import phone
 from contacts.carriers import offline_facts
 from contacts.models import Contact, ListContact, SendingList
@@ -27,6 +28,7 @@ from tests.benchmarks.peers import resources, tasks
 
 
 class PeerView(APIView):
+    scopes = {"POST": Scope.CONTACTS_WRITE}
     schema = None  # no part of the API's description, which is made before the web server forks
     parser_classes = [JSONParser]
     renderer_classes = [JSONRenderer]
