@@ -73,4 +73,4 @@ def of_months(account_id: int, wanted: list[date]) -> list[Usage]:
 
 def add_up() -> None:
     """Make one row of the many that slices append. By the sweep; two at once take a row once."""
-    sql.in_transaction(lambda: sql.rows(_ADD_UP, {"rows": _ROWS_OF_A_MONTH}))
+    sql.retry_on_conflict(lambda: sql.rows(_ADD_UP, {"rows": _ROWS_OF_A_MONTH}))

@@ -74,7 +74,7 @@ def prefer_indexes() -> None:
 
 
 @contextmanager
-def forgettable() -> Iterator[None]:
+def async_commit() -> Iterator[None]:
     """A transaction that a crash of the server may forget: its commit waits for no disk.
 
     For claims, which are simply made again. Inside another transaction nothing is forgotten but with that.
@@ -91,7 +91,7 @@ def is_lock_timeout(exc: Exception) -> bool:
     return getattr(exc.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
-def in_transaction(effect: Callable[[], T]) -> T:
+def retry_on_conflict(effect: Callable[[], T]) -> T:
     """Run `effect` in a transaction, and again if the database made it the victim of a deadlock.
 
     `effect` must not keep anything of a run that was rolled back. Raises whatever it raises.

@@ -64,7 +64,7 @@ def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
             chord(header)(settle.si(str(job_id)))
     except Exception as exc:
         _broker.has_failed()
-        logger.warning("not_sent", job=str(job_id), slices=len(slice_ids), exc_info=exc)
+        logger.warning("dispatch_failed", job=str(job_id), slices=len(slice_ids), exc_info=exc)
 
 
 class _Broker:
@@ -118,7 +118,7 @@ def _settle(job_id: UUID) -> None:
 
 def _settle_within(job_id: UUID) -> None:
     """The same in the caller's transaction; the next is sent after its commit."""
-    account_id = settling.settle_within(job_id)
+    account_id = settling.finalize_within(job_id)
     if account_id is not None:
         transaction.on_commit(partial(send_next, account_id))
 

@@ -26,7 +26,7 @@ def unsubscribe(account: Account, phone_number: str, list_number: str) -> bool:
         ).exclude(sending_list__status=ListStatus.DELETED)
         return opt_out(list(members.values_list("pk", flat=True))) > 0
 
-    return sql.in_transaction(effect)
+    return sql.retry_on_conflict(effect)
 
 
 def opt_out(list_contact_ids: Sequence[int]) -> int:

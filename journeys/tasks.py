@@ -38,7 +38,7 @@ def tick(every: float = 0.0) -> None:
             try:
                 advance.delay(ids)
             except Exception as exc:
-                logger.warning("not_sent", enrollments=sum(map(len, sets[done:])), exc_info=exc)
+                logger.warning("dispatch_failed", enrollments=sum(map(len, sets[done:])), exc_info=exc)
                 claiming.unclaim([one for left in sets[done:] for one in left])
                 return
         outbox.look_after(now)
@@ -78,7 +78,7 @@ def advance(ids: Sequence[int]) -> None:
         try:
             _request(send)
         except Exception as exc:  # the tick does it, a second later
-            logger.warning("not_sent", messages=made, exc_info=exc)
+            logger.warning("dispatch_failed", messages=made, exc_info=exc)
 
 
 @shared_task(ignore_result=True)

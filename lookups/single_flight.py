@@ -85,7 +85,7 @@ WHERE kind = %(kind)s AND scope = %(scope)s AND phone_number = ANY(%(numbers)s)
 def forget(kind: Kind, ttl: timedelta) -> None:
     """Delete answers of a kind that are older than `ttl`: ten thousand at most."""
     parameters = {"kind": kind, "ttl": ttl, "at_once": _AT_ONCE}
-    sql.in_transaction(lambda: sql.rows(_FORGET, parameters))
+    sql.retry_on_conflict(lambda: sql.rows(_FORGET, parameters))
 
 
 def forget_unanswered(kind: Kind, ttl: timedelta) -> None:
@@ -138,7 +138,7 @@ class Question(Generic[T]):
         What another lease holder is asking about is waited for. `keep` is called every few seconds, so that
         the caller can renew leases of its own. Call it outside of transactions.
         """
-        held = _Held(self, keep)
+        held = LeaseHolder(self, keep)
         wanted, got, look = set(numbers), dict[str, T](), 0.02
         while wanted:
             claimed = self._claim(wanted)
@@ -157,13 +157,13 @@ class Question(Generic[T]):
 
     def _claim(self, numbers: Iterable[str]) -> set[str]:
         about = self._about(numbers, lease=LEASE_SECONDS, ttl=self.ttl)
-        return {row["phone_number"] for row in sql.in_transaction(lambda: sql.rows(_CLAIM, about))}
+        return {row["phone_number"] for row in sql.retry_on_conflict(lambda: sql.rows(_CLAIM, about))}
 
     def _about(self, numbers: Iterable[str], **more: Any) -> dict[str, Any]:
         return {"kind": self.kind, "scope": self.scope, "numbers": list(numbers), **more}
 
     def renew(self, numbers: Iterable[str]) -> None:
-        sql.in_transaction(lambda: sql.rows(_RENEW, self._about(numbers, lease=LEASE_SECONDS)))
+        sql.retry_on_conflict(lambda: sql.rows(_RENEW, self._about(numbers, lease=LEASE_SECONDS)))
 
     def store(self, answers: Mapping[str, T], failed: Mapping[str, str]) -> None:
         """Keep what was found out of numbers that we hold the claim of; of those that failed, why."""
@@ -182,17 +182,17 @@ class Question(Generic[T]):
             if failures["numbers"]:
                 sql.rows(_FAILED, failures)
 
-        sql.in_transaction(write)
+        sql.retry_on_conflict(write)
 
     def release(
         self, numbers: Iterable[str], *, pause: timedelta | None = None, error: str | None = None
     ) -> None:
         """Give claims back without an outcome; `error`: why nothing was asked, if that is to be kept."""
         about = self._about(numbers, pause=pause, error=error and error[:ERROR_LENGTH])
-        sql.in_transaction(lambda: sql.rows(_RELEASED, about))
+        sql.retry_on_conflict(lambda: sql.rows(_RELEASED, about))
 
 
-class _Held(Generic[T]):
+class LeaseHolder(Generic[T]):
     """The claims that we hold while we ask."""
 
     def __init__(self, question: Question[T], keep: Callable[[], None]) -> None:

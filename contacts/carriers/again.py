@@ -33,7 +33,7 @@ def look_up_again() -> int:
     facts = live.question().answers(numbers[:1])
     if facts:  # a source is answering
         facts |= live.question().answers(numbers[1:])
-        sql.in_transaction(lambda: _verify(facts))
+        sql.retry_on_conflict(lambda: _verify(facts))
     return len(facts)
 
 

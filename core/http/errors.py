@@ -93,7 +93,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook (EXCEPTION_HANDLER): any exception below a view becomes the envelope."""
     error = as_api_error(exc)
     if error is None:
-        logger.error("unforeseen", exc_info=exc)
+        logger.error("unhandled_exception", exc_info=exc)
         error = ApiError(500, "internal_error", "An unexpected server error occurred.")
     response = Response(envelope(error), status=error.status, headers=error.headers)
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:  # RFC 9110, 15.5.6: it names what is allowed

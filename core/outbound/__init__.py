@@ -2,7 +2,7 @@
 
 from core.outbound.calling import Caller, caller
 from core.outbound.endpoint import Endpoint
-from core.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
+from core.outbound.errors import Failure, OutboundError, RateLimited, RateLimitTimeout
 from core.outbound.retry import backoff, retry_after
 from core.outbound.session import OK, Permit, Request, Response, basic
 from core.outbound.ticks import boot_clock, in_ticks
@@ -11,13 +11,13 @@ __all__ = [
     "OK",
     "Caller",
     "Endpoint",
-    "NoTurn",
+    "Failure",
     "OutboundError",
     "Permit",
+    "RateLimitTimeout",
+    "RateLimited",
     "Request",
     "Response",
-    "TooFast",
-    "Verdict",
     "backoff",
     "basic",
     "boot_clock",

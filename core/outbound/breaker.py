@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from core.outbound.errors import OutboundError, Verdict
+from core.outbound.errors import Failure, OutboundError
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class CircuitOpen(OutboundError):
 
     def __init__(self, name: str, reason: str = "") -> None:
         super().__init__(
-            f"{name} is left alone for a while" + (f": {reason}" if reason else ""), Verdict.TRY_AGAIN
+            f"{name} is left alone for a while" + (f": {reason}" if reason else ""), Failure.RETRYABLE
         )
 
 

@@ -20,7 +20,7 @@ from aiohttp.abc import AbstractStreamWriter
 from django.conf import settings
 
 from core.outbound.breaker import Breaker
-from core.outbound.errors import NoTurn, OutboundError, TooFast, Verdict
+from core.outbound.errors import Failure, OutboundError, RateLimited, RateLimitTimeout
 from core.outbound.limit import Limit
 from core.outbound.retry import LONGEST_WAIT, MOST_WAITS, backoff
 from core.outbound.session import Request, Response
@@ -79,9 +79,9 @@ class Caller:
         """Send `request` until `read` makes an answer of the response.
 
         At most TRACKLY_LOOKUP_TRIES tries fail, at most five more are told to wait (429). `subject` is what
-        the question is about. `read` raises OutboundError and TooFast; so does this, but for TooFast.
+        the question is about. `read` raises OutboundError and RateLimited; so does this, but for RateLimited.
         `tells`: whether an answer says anything about its subject; given, a long run of answers that don't
-        opens the circuit, NOT_THIS among them.
+        opens the circuit, PERMANENT among them.
         """
         breaker, limit = self._service(service)
 
@@ -92,21 +92,21 @@ class Caller:
                 until = await request.permit() if request.permit else None
                 try:
                     answer = await self._try(request, read, until)
-                except TooFast as exc:
+                except RateLimited as exc:
                     waited += 1
                     seconds = backoff(waited + 2) if exc.after is None else exc.after * random.uniform(1, 1.2)
                     if waited > MOST_WAITS or seconds > LONGEST_WAIT or breaker.is_open:
-                        failure = OutboundError("asks to be asked less often", Verdict.TRY_AGAIN)
+                        failure = OutboundError("asks to be asked less often", Failure.RETRYABLE)
                         breaker.failed(subject, failure)
                         raise failure from exc
                     await limit.pause(seconds)
                 except OutboundError as exc:
-                    if exc.verdict in (Verdict.NOT_THIS, Verdict.LATER):
-                        told = tells is None or exc.verdict is Verdict.LATER
+                    if exc.failure in (Failure.PERMANENT, Failure.DEFERRED):
+                        told = tells is None or exc.failure is Failure.DEFERRED
                         breaker.answered(subject, told=told, why=exc)
                         raise
                     failed += 1
-                    is_final = exc.verdict in (Verdict.NOT_US, Verdict.MAYBE)
+                    is_final = exc.failure in (Failure.MISCONFIGURED, Failure.AMBIGUOUS)
                     gives_up = is_final or failed >= settings.TRACKLY_LOOKUP_TRIES
                     if gives_up or failed > 1 or breaker.is_open:  # one failure is nothing yet
                         breaker.failed(subject, exc)
@@ -125,7 +125,7 @@ class Caller:
             async with asyncio.timeout(request.patience):
                 await limit.turn()
         except TimeoutError:
-            raise NoTurn from None
+            raise RateLimitTimeout from None
 
     async def _try(self, request: Request, read: Callable[[Response], T], until: float | None) -> T:
         body = _Body(request.form, until) if request.form is not None else None
@@ -135,20 +135,20 @@ class Caller:
                     response = await self._send(request, body)
             except (aiohttp.ClientError, TimeoutError) as exc:
                 if body is not None and body.is_late:
-                    raise NoTurn from None
+                    raise RateLimitTimeout from None
                 arrived = not isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-                verdict = Verdict.MAYBE if request.once and arrived else Verdict.TRY_AGAIN
+                failure = Failure.AMBIGUOUS if request.once and arrived else Failure.RETRYABLE
                 # Not `from exc`: its message names the URL, and so the number.
-                raise OutboundError(f"no answer: {type(exc).__name__}", verdict) from None
+                raise OutboundError(f"no answer: {type(exc).__name__}", failure) from None
             except asyncio.CancelledError:  # by the breaker, which opens: the request is on its way
                 if request.once:
-                    raise OutboundError("no answer was waited for", Verdict.MAYBE) from None
+                    raise OutboundError("no answer was waited for", Failure.AMBIGUOUS) from None
                 raise
         try:
             return read(response)
         except OutboundError as exc:
-            if request.once and exc.verdict is Verdict.TRY_AGAIN:
-                raise OutboundError(str(exc), Verdict.MAYBE) from exc
+            if request.once and exc.failure is Failure.RETRYABLE:
+                raise OutboundError(str(exc), Failure.AMBIGUOUS) from exc
             raise
 
     async def _send(self, request: Request, body: "_Body | None") -> Response:

@@ -9,7 +9,7 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
-from core.outbound.errors import OutboundError, TooFast, Verdict
+from core.outbound.errors import Failure, OutboundError, RateLimited
 from core.outbound.retry import retry_after
 from core.outbound.session import INTERNAL_SERVER_ERROR, OK, TOO_MANY_REQUESTS, Response
 
@@ -36,32 +36,34 @@ class Endpoint:
         try:
             return msgspec.json.decode(response.content, type=model)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise OutboundError(self._strange_body(response), Verdict.TRY_AGAIN) from exc
+            raise OutboundError(self._strange_body(response), Failure.RETRYABLE) from exc
 
     def undocumented(self, response: Response) -> NoReturn:
         """The body is JSON of the right shape, and still not what the service documents for the question."""
-        raise OutboundError(self._strange_body(response), Verdict.TRY_AGAIN)
+        raise OutboundError(self._strange_body(response), Failure.RETRYABLE)
 
     def refused(self, why: object) -> NoReturn:
         """The service refuses us: it will answer nothing before the credentials or the account change."""
-        raise OutboundError(f"{self.name} refused with {why}: check {self.credentials}", Verdict.NOT_US)
+        raise OutboundError(
+            f"{self.name} refused with {why}: check {self.credentials}", Failure.MISCONFIGURED
+        )
 
-    def too_fast(self, response: Response) -> NoReturn:
-        """Raise TooFast: the service has reported that its rate is exceeded."""
-        raise TooFast(retry_after(response.headers.get("Retry-After")))
+    def rate_limited(self, response: Response) -> NoReturn:
+        """Raise RateLimited: the service has reported that its rate is exceeded."""
+        raise RateLimited(retry_after(response.headers.get("Retry-After")))
 
     def check_status(self, response: Response, *, code: object = None) -> None:
-        """Raise what any status but 200 means, TooFast or OutboundError. `code`: an error code beside it."""
+        """Raise what a status other than 200 means, RateLimited or OutboundError. `code`: an error code."""
         status = response.status
         if status == OK:
             return
         if status == TOO_MANY_REQUESTS:
-            self.too_fast(response)
+            self.rate_limited(response)
         said = f"{self.name} answered {status}" + (f" (error {code})" if code else "")
         if status in _IN_TROUBLE or status >= INTERNAL_SERVER_ERROR:
-            raise OutboundError(said, Verdict.TRY_AGAIN)
+            raise OutboundError(said, Failure.RETRYABLE)
         check = f"{self.credentials} and {self.address}" if status in _REFUSED else self.address
-        raise OutboundError(f"{said} to {self.path}: check {check}", Verdict.NOT_US)
+        raise OutboundError(f"{said} to {self.path}: check {check}", Failure.MISCONFIGURED)
 
     def _strange_body(self, response: Response) -> str:
         kind = response.headers.get("Content-Type", "no content type")[:60]

@@ -3,37 +3,37 @@
 from enum import Enum
 
 
-class Verdict(Enum):
+class Failure(Enum):
     """What an error says of asking again."""
 
-    TRY_AGAIN = "worth another try"
+    RETRYABLE = "worth another try"
     """The service, or the way to it, is in trouble."""
-    NOT_THIS = "this question can't be answered"
+    PERMANENT = "this question can't be answered"
     """The service documents that it has no answer to this question, today or tomorrow."""
-    MAYBE = "it may have taken effect"
+    AMBIGUOUS = "it may have taken effect"
     """It is unknown whether the request arrived, and sending it again might do it twice."""
-    LATER = "not now"
+    DEFERRED = "not now"
     """The service works, but not for this request before something changes; it has not taken it."""
-    NOT_US = "we are refused"
+    MISCONFIGURED = "we are refused"
     """Credentials, permissions, quota, address: nothing that we ask is answered before that is corrected."""
 
 
 class OutboundError(Exception):
     """The service gave no usable answer. The message names no URL: that holds a phone number."""
 
-    def __init__(self, message: str, verdict: Verdict) -> None:
+    def __init__(self, message: str, failure: Failure) -> None:
         super().__init__(message)
-        self.verdict = verdict
+        self.failure = failure
 
 
-class NoTurn(OutboundError):
+class RateLimitTimeout(OutboundError):
     """Nothing was sent: the rate limiter granted no slot in time (the rate, a pause, or a standstill)."""
 
     def __init__(self) -> None:
-        super().__init__("no turn in time", Verdict.LATER)
+        super().__init__("no turn in time", Failure.DEFERRED)
 
 
-class TooFast(Exception):
+class RateLimited(Exception):
     """The service asks to be asked less often (HTTP 429): a wait, not a failed try."""
 
     def __init__(self, after: float | None = None) -> None:

@@ -132,7 +132,7 @@ def claim(slice_id: int, *, by: str = "", anyway: bool = False) -> Claim | None:
 
 def keep(slice_id: int) -> None:
     """Renew the lease of a slice: its look-ups take time."""
-    sql.in_transaction(lambda: sql.rows(_KEEP, {"id": slice_id}))
+    sql.retry_on_conflict(lambda: sql.rows(_KEEP, {"id": slice_id}))
 
 
 def commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
@@ -142,7 +142,7 @@ def commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
         sql.prefer_indexes()
         return effect() if sql.rows(_IS_PENDING, {"id": taken.id}) else []
 
-    return sql.in_transaction(once)
+    return sql.retry_on_conflict(once)
 
 
 def finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) -> bool:

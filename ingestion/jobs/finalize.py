@@ -37,10 +37,10 @@ def settle(job_id: UUID) -> int | None:
     A single conditional step that may run any number of times, at once, and too early.
     """
     with transaction.atomic():
-        return settle_within(job_id)
+        return finalize_within(job_id)
 
 
-def settle_within(job_id: UUID) -> int | None:
+def finalize_within(job_id: UUID) -> int | None:
     """`settle`, as a part of the caller's transaction; waiting requests are woken after its commit."""
     job = next(iter(sql.rows(_LOCK, {"id": job_id})), None)
     if job is None or job["has_ended"]:

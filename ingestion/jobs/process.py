@@ -52,7 +52,7 @@ def process(slice_id: int, *, by: str = "", at_end: AtEnd = later_on) -> list[in
         over = Q(job__processed=F("job__total")) | Q(job__cancel_requested_at__isnull=False)
         unsettled = BulkSlice.objects.filter(over, pk=slice_id, job__completed_at=None)
         for job_id in unsettled.values_list("job_id", flat=True):
-            sql.in_transaction(partial(at_end, job_id))
+            sql.retry_on_conflict(partial(at_end, job_id))
         return []
     logs.bind(job=taken.job_id, request_id=taken.request_id)
     if taken.attempts >= halved_after() and len(groups := look_over(taken.items).groups) > 1:
@@ -65,7 +65,7 @@ def process(slice_id: int, *, by: str = "", at_end: AtEnd = later_on) -> list[in
         return _process(taken, at_end)
     except Exception as exc:
         outcome = RELEASE if sql.is_lock_timeout(exc) else FAILED
-        sql.in_transaction(lambda: sql.rows(outcome, {"id": slice_id}))
+        sql.retry_on_conflict(lambda: sql.rows(outcome, {"id": slice_id}))
         raise
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from journeys import clock
 from journeys.builder.drafts import TITLES
 from journeys.conditions import Person
-from journeys.engine.run import Traveller, describe, go_on
+from journeys.engine.run import EnrollmentContext, describe, step_until_blocked
 from journeys.models import EnrollmentStatus
 from journeys.steps import Message, Plan, kind_of
 from journeys.text import segments
@@ -49,11 +49,11 @@ def run(plan: Plan, person: Person, known: Mapping[str, str], where: ZoneInfo, s
 def _lines(
     plan: Plan, person: Person, known: Mapping[str, str], where: ZoneInfo, start: datetime
 ) -> Iterator[Line]:
-    traveller = Traveller("", start, where, person, known)
+    traveller = EnrollmentContext("", start, where, person, known)
     now = start
     while True:  # at the latest the journey expires
         try:
-            progress = go_on(plan, traveller, now, clock.quiet_hours())
+            progress = step_until_blocked(plan, traveller, now, clock.quiet_hours())
         except OverflowError:
             yield Line(now, "", "The trial stops at the end of the calendar.")
             return
@@ -74,5 +74,5 @@ def _lines(
             until = progress.due_at.astimezone(where)
             yield Line(local, str(plan.number(step.id)), f"held until {until:%H:%M}: quiet hours")
         person = traveller.person
-        traveller = Traveller(progress.step, start, where, person, known)
+        traveller = EnrollmentContext(progress.step, start, where, person, known)
         now = progress.due_at

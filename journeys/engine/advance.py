@@ -17,7 +17,7 @@ from core import codec, sql
 from journeys import clock, opt_out
 from journeys.conditions import Event, HappenedTest, ListTest, Person, leaves
 from journeys.engine.claim import MOST_ATTEMPTS
-from journeys.engine.run import Progress, Traveller, go_on
+from journeys.engine.run import EnrollmentContext, Transition, step_until_blocked
 from journeys.models import EnrollmentStatus, JourneyStatus, JourneyVersion
 from journeys.steps import Condition, Plan
 from journeys.text import segments
@@ -119,13 +119,13 @@ def advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
     """
     begin(ids, now)
     try:
-        return sql.in_transaction(lambda: _advance(ids, now))
+        return sql.retry_on_conflict(lambda: _advance(ids, now))
     except Exception as exc:
         logger.warning("set_raised", enrollments=len(ids), exc_info=exc)
     moved = made = 0
     for one in ids:
         try:
-            more = sql.in_transaction(partial(_advance, [one], now))
+            more = sql.retry_on_conflict(partial(_advance, [one], now))
         except Exception:
             logger.exception("enrollment_raised", enrollment=one)
         else:
@@ -140,7 +140,7 @@ def begin(ids: Sequence[int], now: datetime) -> None:
         sql.prefer_indexes()
         sql.rows(_BEGIN, {"ids": list(ids), "now": now})
 
-    sql.in_transaction(count)
+    sql.retry_on_conflict(count)
 
 
 def _advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
@@ -150,7 +150,7 @@ def _advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
     if not taken:
         return 0, 0
     quiet = clock.quiet_hours()
-    moves: list[tuple[dict[str, Any], Progress]] = []
+    moves: list[tuple[dict[str, Any], Transition]] = []
     fields: dict[int, dict[str, str]] = {}
     ends = {row["id"]: end for row in taken if (end := _early_end(row))}
     persons = _persons([row for row in taken if row["id"] not in ends])
@@ -162,7 +162,7 @@ def _advance(ids: Sequence[int], now: datetime) -> tuple[int, int]:
         earlier = fields.get(row["list_contact_id"])
         if earlier:
             traveller.person.fields = {**traveller.person.fields, **earlier}
-        progress = go_on(plan_of(row["version_id"]), traveller, now, quiet)
+        progress = step_until_blocked(plan_of(row["version_id"]), traveller, now, quiet)
         moves.append((row, progress))
         if progress.fields:
             fields[row["list_contact_id"]] = {**(earlier or {}), **progress.fields}
@@ -175,19 +175,19 @@ def plan_of(version_id: int) -> Plan:
     return JourneyVersion.objects.get(pk=version_id).plan
 
 
-def _early_end(row: Mapping[str, Any]) -> Progress | None:
+def _early_end(row: Mapping[str, Any]) -> Transition | None:
     """How an enrollment ends that takes no further step, whatever its next one is; None: it goes on."""
     if row["unsubscribed_at"] is not None:
-        return Progress(status=EnrollmentStatus.UNSUBSCRIBED, step=row["step"])
+        return Transition(status=EnrollmentStatus.UNSUBSCRIBED, step=row["step"])
     if row["journey_status"] == JourneyStatus.ARCHIVED or row["list_deleted"]:
-        return Progress(status=EnrollmentStatus.STOPPED, step=row["step"])
+        return Transition(status=EnrollmentStatus.STOPPED, step=row["step"])
     if row["attempts"] > MOST_ATTEMPTS:
-        return Progress(status=EnrollmentStatus.FAILED, step=row["step"])
+        return Transition(status=EnrollmentStatus.FAILED, step=row["step"])
     return None
 
 
-def _traveller(row: Mapping[str, Any], person: Person, now: datetime) -> Traveller:
-    return Traveller(
+def _traveller(row: Mapping[str, Any], person: Person, now: datetime) -> EnrollmentContext:
+    return EnrollmentContext(
         step=row["step"],
         enrolled_at=row["enrolled_at"],
         where=clock.zone(row["time_zone"]),
@@ -229,7 +229,7 @@ def _persons(taken: Sequence[Mapping[str, Any]]) -> dict[int, Person]:
 
 
 def _write(
-    moves: Sequence[tuple[Mapping[str, Any], Progress]], fields: Mapping[int, dict[str, str]], now: datetime
+    moves: Sequence[tuple[Mapping[str, Any], Transition]], fields: Mapping[int, dict[str, str]], now: datetime
 ) -> int:
     """A fixed number of statements, whatever the number of enrollments; how many messages were made."""
     visits, messages, moved = [], [], []

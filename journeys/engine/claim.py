@@ -53,7 +53,7 @@ def claim(now: datetime, *, most: int = MOST_IN_FLIGHT) -> list[list[int]]:
     an enrollment that kills its worker is alone in its set.
     """
     before = now - timedelta(seconds=settings.TRACKLY_ADVANCE_LEASE)
-    with sql.forgettable():
+    with sql.async_commit():
         again = sql.rows(_RECLAIM, {"now": now, "before": before, "most": most})
         if again:
             logger.warning("claimed_again", enrollments=len(again))
@@ -73,7 +73,7 @@ def claim(now: datetime, *, most: int = MOST_IN_FLIGHT) -> list[list[int]]:
 
 def unclaim(ids: Sequence[int]) -> None:
     """Give claims back whose tasks could not be sent."""
-    sql.in_transaction(
+    sql.retry_on_conflict(
         lambda: sql.rows(
             "UPDATE journeys_enrollment SET claimed_at = NULL"
             " WHERE id = ANY(%(ids)s) AND status = 'active' AND claimed_at IS NOT NULL",

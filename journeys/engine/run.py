@@ -25,7 +25,7 @@ from journeys.steps import (
 
 
 @dataclass
-class Traveller:
+class EnrollmentContext:
     """An enrollment while it goes on: its step, and what the steps see of its contact."""
 
     step: str
@@ -44,7 +44,7 @@ class Traveller:
 
 
 @dataclass
-class Progress:
+class Transition:
     """What going on has come to. Nothing has taken effect yet."""
 
     status: EnrollmentStatus = EnrollmentStatus.ACTIVE
@@ -60,9 +60,11 @@ class Progress:
     unsubscribes: bool = False
 
 
-def go_on(plan: Plan, traveller: Traveller, now: datetime, quiet: QuietHours | None) -> Progress:
+def step_until_blocked(
+    plan: Plan, traveller: EnrollmentContext, now: datetime, quiet: QuietHours | None
+) -> Transition:
     """Take steps until one waits or the journey ends. Raises KeyError for a step that is not in the plan."""
-    progress = Progress(step=traveller.step)
+    progress = Transition(step=traveller.step)
     if now >= traveller.enrolled_at + EXPIRES:
         return _ended(progress, EnrollmentStatus.EXPIRED)
     step = plan.first
@@ -89,7 +91,7 @@ def go_on(plan: Plan, traveller: Traveller, now: datetime, quiet: QuietHours | N
 
 
 def _stops_until(
-    step: Step, traveller: Traveller, now: datetime, quiet: QuietHours | None
+    step: Step, traveller: EnrollmentContext, now: datetime, quiet: QuietHours | None
 ) -> datetime | None:
     """When the enrollment may pass the step; None: now. A message waits while nothing may be sent."""
     if isinstance(step, WAITS):
@@ -99,7 +101,7 @@ def _stops_until(
     return None
 
 
-def _take(plan: Plan, step: Step, traveller: Traveller, progress: Progress) -> Step | None:
+def _take(plan: Plan, step: Step, traveller: EnrollmentContext, progress: Transition) -> Step | None:
     """Take a step that neither waits nor ends; the one that comes next."""
     note, person = "", traveller.person
     match step:
@@ -117,7 +119,7 @@ def _take(plan: Plan, step: Step, traveller: Traveller, progress: Progress) -> S
     return plan.after(step)
 
 
-def _send(step: Message, traveller: Traveller, progress: Progress) -> str:
+def _send(step: Message, traveller: EnrollmentContext, progress: Transition) -> str:
     """Add the message; why there is none, if there is none."""
     if not traveller.reachable:
         return "not sent: the number can't receive"
@@ -128,7 +130,7 @@ def _send(step: Message, traveller: Traveller, progress: Progress) -> str:
     return ""
 
 
-def _ended(progress: Progress, status: EnrollmentStatus) -> Progress:
+def _ended(progress: Transition, status: EnrollmentStatus) -> Transition:
     progress.status = status
     return progress
 

@@ -25,7 +25,7 @@ from django.db.models import Q, QuerySet
 
 from contacts import rows
 from core import codec, sql
-from core.outbound import NoTurn, OutboundError, Permit, Verdict, boot_clock, caller, in_ticks
+from core.outbound import Failure, OutboundError, Permit, RateLimitTimeout, boot_clock, caller, in_ticks
 from core.outbound.breaker import CircuitOpen
 from journeys import clock, opt_out
 from journeys.messages.gateways import OptedOut, Outgoing, gateway
@@ -142,7 +142,7 @@ def send(now: datetime) -> int:
         _mark(changes, now, MessageStatus.QUEUED)
         return list(zip(taken, changes, strict=True))
 
-    taken = sql.in_transaction(take)
+    taken = sql.retry_on_conflict(take)
     to_send = [row for row, change in taken if change.status is MessageStatus.SENDING]
     unasked = _hand_over(to_send, now) if to_send else 0
     return len(taken) - unasked
@@ -199,7 +199,7 @@ class Withdrawn(OutboundError):
 
     def __init__(self, *, opted_out: bool) -> None:
         why = "The contact opted out." if opted_out else "Another worker has the message."
-        super().__init__(why, Verdict.LATER)
+        super().__init__(why, Failure.DEFERRED)
         self.opted_out = opted_out
 
 
@@ -257,7 +257,7 @@ def _follow(
         unasked += sum(change.unasked for change in changes)
         opted_out = [members[message] for message, future in known.items() if _said_stop(future)]
         if changes:
-            sql.in_transaction(partial(_store, changes, opted_out, at))
+            sql.retry_on_conflict(partial(_store, changes, opted_out, at))
         if (at - kept).total_seconds() >= KEEP_SECONDS:
             kept = at
             still_ours = _keep({message: attempts[message] for message in left}, at)
@@ -279,7 +279,7 @@ def _keep(held: Mapping[int, int], now: datetime) -> dict[int, bool]:
     Returns those that it still holds, each with whether its contact has opted out meanwhile.
     """
     wanted = codec.encode([{"id": message, "attempt": attempt} for message, attempt in held.items()]).decode()
-    kept = sql.in_transaction(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))
+    kept = sql.retry_on_conflict(lambda: sql.rows(_KEEP, {"rows": wanted, "now": now}))
     return {row["id"]: row["opted_out"] for row in kept}
 
 
@@ -294,17 +294,17 @@ def _outcome(message: int, future: Future[str], attempt: int, now: datetime) -> 
         return change(MessageStatus.SENT, gateway_id=future.result())
     if isinstance(error, Withdrawn) and error.opted_out:
         return change(MessageStatus.CANCELLED, error=str(error), unasked=True)
-    verdict = error.verdict if isinstance(error, OutboundError) else Verdict.MAYBE
+    failure = error.failure if isinstance(error, OutboundError) else Failure.AMBIGUOUS
     if not isinstance(error, OutboundError):  # an unexpected error may have come after the sending
         logger.error("message_raised", message=message, exc_info=error)
-    if verdict is Verdict.NOT_THIS:
+    if failure is Failure.PERMANENT:
         return change(MessageStatus.FAILED, error=str(error)[:200])
-    if verdict is Verdict.MAYBE:
+    if failure is Failure.AMBIGUOUS:
         return change(MessageStatus.UNCONFIRMED, error=str(error)[:200])
-    if isinstance(error, NoTurn | CircuitOpen | Withdrawn):
+    if isinstance(error, RateLimitTimeout | CircuitOpen | Withdrawn):
         return change(MessageStatus.QUEUED, due_at=now + _UNASKED_PAUSE, error=str(error)[:200], unasked=True)
-    if verdict is Verdict.NOT_US:
-        logger.error("gateway_refuses_us", error=str(error))
+    if failure is Failure.MISCONFIGURED:
+        logger.error("gateway_credentials_rejected", error=str(error))
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
     return change(MessageStatus.QUEUED, due_at=now + pause, error=str(error)[:200])
 
@@ -357,7 +357,7 @@ def confirm(now: datetime) -> int:
         except OutboundError as exc:
             logger.warning("not_confirmed", message=message.pk, error=str(exc))
             change = _in_doubt(message, now, str(exc))
-        sql.in_transaction(partial(_mark, [change], now, MessageStatus.UNCONFIRMED))
+        sql.retry_on_conflict(partial(_mark, [change], now, MessageStatus.UNCONFIRMED))
         settled_now += change.status is not MessageStatus.UNCONFIRMED
     return settled_now
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from core.outbound import Caller, OutboundError, Verdict
+from core.outbound import Caller, Failure, OutboundError
 from lookups.line import Line
 from lookups.sources import telnyx, twilio
 
@@ -28,7 +28,7 @@ async def first_answer(caller: Caller, names: Sequence[str], phone_number: str) 
             return await SOURCES[name](caller, phone_number)
         except OutboundError as exc:
             failures.append(exc)
-    troubles = [failure for failure in failures if failure.verdict is not Verdict.NOT_THIS]
+    troubles = [failure for failure in failures if failure.failure is not Failure.PERMANENT]
     if failures and not troubles:
         return Line()
-    raise troubles[-1] if troubles else OutboundError("no source is set up", Verdict.NOT_US)
+    raise troubles[-1] if troubles else OutboundError("no source is set up", Failure.MISCONFIGURED)

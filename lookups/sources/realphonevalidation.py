@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from django.conf import settings
 
-from core.outbound import Caller, Endpoint, OutboundError, Request, Response, Verdict
+from core.outbound import Caller, Endpoint, Failure, OutboundError, Request, Response
 
 _PATH = "/rpvWebService/DNCLookup.php"
 ENDPOINT = Endpoint(
@@ -53,23 +53,23 @@ async def is_on_list(caller: Caller, phone_number: str) -> bool:
     try:
         return await caller.ask("realphonevalidation", phone_number, request, read, tells=lambda _: True)
     except OutboundError as exc:
-        if exc.verdict is Verdict.NOT_THIS:  # no list can have what is no number to it
+        if exc.failure is Failure.PERMANENT:  # no list can have what is no number to it
             return False
         raise
 
 
 def read(response: Response) -> bool:
-    """Whether any list has the number. Raises OutboundError, TooFast."""
+    """Whether any list has the number. Raises OutboundError, RateLimited."""
     ENDPOINT.check_status(response)
     said = ENDPOINT.read(response, _Code).RESPONSECODE.lower()
     if said == _REFUSED:
         ENDPOINT.refused(said)
     if said == _NO_NUMBER:
-        raise OutboundError("RealPhoneValidation can't tell: invalid phone", Verdict.NOT_THIS)
+        raise OutboundError("RealPhoneValidation can't tell: invalid phone", Failure.PERMANENT)
     if said != "ok":
-        raise OutboundError(f"RealPhoneValidation answered {said[:40]!r}", Verdict.TRY_AGAIN)
+        raise OutboundError(f"RealPhoneValidation answered {said[:40]!r}", Failure.RETRYABLE)
     answer = ENDPOINT.read(response, _Answer)
     lists = {answer.national_dnc, answer.state_dnc, answer.dma, answer.litigator}
     if "Y" not in lists and answer.national_dnc == "?":
-        raise OutboundError("RealPhoneValidation timed out", Verdict.TRY_AGAIN)
+        raise OutboundError("RealPhoneValidation timed out", Failure.RETRYABLE)
     return "Y" in lists

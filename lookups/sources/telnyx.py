@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from django.conf import settings
 
-from core.outbound import OK, Caller, Endpoint, OutboundError, Request, Response, Verdict
+from core.outbound import OK, Caller, Endpoint, Failure, OutboundError, Request, Response
 from lookups.line import Line, LineKind, words
 
 ENDPOINT = Endpoint(
@@ -88,7 +88,7 @@ async def look_up(caller: Caller, phone_number: str) -> Line:
 
 
 def read(phone_number: str, response: Response) -> Line:
-    """The line that a response about the number describes. Raises OutboundError, TooFast."""
+    """The line that a response about the number describes. Raises OutboundError, RateLimited."""
     if response.status != OK:
         return _read_error(response)
     data = ENDPOINT.read(response, _Answer).data
@@ -123,17 +123,17 @@ def _read_error(response: Response) -> Line:
         errors = []
     codes = {str(error.code) for error in errors}
     if _TOO_FAST in codes:
-        ENDPOINT.too_fast(response)
+        ENDPOINT.rate_limited(response)
     if refused := codes & _REFUSED:
         ENDPOINT.refused(min(refused))
     if trouble := codes & _IN_TROUBLE:
-        raise OutboundError(f"Telnyx is in trouble: {min(trouble)}", Verdict.TRY_AGAIN)
+        raise OutboundError(f"Telnyx is in trouble: {min(trouble)}", Failure.RETRYABLE)
     if response.status == _UNPROCESSABLE:  # the one status that it documents for numbers
         if _INACTIVE in codes:
             return Line(in_service=False)
         if _INVALID in codes:
             return Line(valid=False)
         if any(_CANADIAN in error.detail for error in errors):
-            raise OutboundError("Telnyx is not enabled for Canadian numbers", Verdict.LATER)
+            raise OutboundError("Telnyx is not enabled for Canadian numbers", Failure.DEFERRED)
     ENDPOINT.check_status(response, code=", ".join(sorted(codes))[:60])
     raise AssertionError("unreachable: every status but 200 raises")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from django.conf import settings
 
-from core.outbound import OK, Caller, Endpoint, OutboundError, Request, Response, Verdict
+from core.outbound import OK, Caller, Endpoint, Failure, OutboundError, Request, Response
 from core.outbound.twilio import CREDENTIALS, REFUSED, TOO_FAST, credentials, error_code
 from lookups.line import Line, LineKind, words
 
@@ -85,11 +85,11 @@ async def look_up(caller: Caller, phone_number: str) -> Line:
 
 
 def read(phone_number: str, response: Response) -> Line:
-    """The line that a response about the number describes. Raises OutboundError, TooFast."""
+    """The line that a response about the number describes. Raises OutboundError, RateLimited."""
     if response.status != OK:
         code = error_code(response)
         if code in _OUT_OF_COVERAGE:
-            raise OutboundError(f"Twilio can't tell: {code}", Verdict.NOT_THIS)
+            raise OutboundError(f"Twilio can't tell: {code}", Failure.PERMANENT)
         _check(code, response)
         ENDPOINT.check_status(response, code=code)
     answer = ENDPOINT.read(response, _Answer)
@@ -117,12 +117,12 @@ def _check(code: int | None, response: Response) -> None:
     if code is None or code == 0 or code in _OUT_OF_COVERAGE:
         return
     if code in _TOO_FAST:
-        ENDPOINT.too_fast(response)
+        ENDPOINT.rate_limited(response)
     if code in _REFUSED:
         ENDPOINT.refused(code)
     if code in _UNSUPPORTED_COUNTRY:
-        raise OutboundError(f"Twilio can't tell: {code}", Verdict.NOT_THIS)
+        raise OutboundError(f"Twilio can't tell: {code}", Failure.PERMANENT)
     if code in _NOT_ENABLED:
-        raise OutboundError(f"Twilio is not enabled for numbers of this country: {code}", Verdict.LATER)
+        raise OutboundError(f"Twilio is not enabled for numbers of this country: {code}", Failure.DEFERRED)
     if response.status == OK:
-        raise OutboundError(f"Twilio answered with error {code}", Verdict.TRY_AGAIN)
+        raise OutboundError(f"Twilio answered with error {code}", Failure.RETRYABLE)

@@ -31,14 +31,14 @@ class _Checks:
         self.began: list[str] = []
         self.most = 0
         self._lock = threading.Lock()
-        self.go_on = threading.Semaphore(0)
+        self.step_until_blocked = threading.Semaphore(0)
 
     def __call__(self, request: HttpRequest, *_: Any, **__: Any) -> None:
         with self._lock:
             self.under_way += 1
             self.most = max(self.most, self.under_way)
             self.began.append(request.META["REMOTE_ADDR"])
-        assert self.go_on.acquire(timeout=300)
+        assert self.step_until_blocked.acquire(timeout=300)
         with self._lock:
             self.under_way -= 1
 
@@ -51,7 +51,7 @@ def checks(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[_Checks]:
     monkeypatch.setattr(logins, "_PATIENCE_SECONDS", 300.0)
     monkeypatch.setattr(ModelBackend, "authenticate", lambda _, *given, **more: made(*given, **more))
     yield made
-    made.go_on.release(100)
+    made.step_until_blocked.release(100)
 
 
 def test_a_process_checks_one_password_at_a_time_and_of_each_address_one(checks: _Checks) -> None:
@@ -72,12 +72,12 @@ def test_a_process_checks_one_password_at_a_time_and_of_each_address_one(checks:
             assert refused.value.status == status
         assert checks.began == addresses[:1]
         for number in range(1, 5):
-            checks.go_on.release()
+            checks.step_until_blocked.release()
             eventually(lambda: len(checks.began) == min(number + 1, 4))  # noqa: B023
         assert [done.result(timeout=300) for done in waiting] == [None] * 4
     assert checks.began == addresses  # in the order in which they came
     assert checks.most == 1
-    checks.go_on.release()
+    checks.step_until_blocked.release()
     assert Backend().authenticate(_request(addresses[0]), "operator", "guess") is None
 
 
@@ -91,7 +91,7 @@ def test_who_waits_too_long_is_told_so_and_leaves_the_line(
         with pytest.raises(LoginRefused) as refused:
             Backend().authenticate(_request("198.51.100.2"), "operator", "guess")
         assert (refused.value.status, list(logins._line._waiting)) == (503, ["198.51.100.1"])
-        checks.go_on.release()
+        checks.step_until_blocked.release()
         assert first.result(timeout=300) is None
     assert not logins._line._waiting
 

@@ -15,7 +15,7 @@ from devstack.sandbox.server import Stub
 from ingestion import logs
 from ingestion.jobs import control
 from ingestion.jobs import process as processing
-from ingestion.jobs.finalize import settle_within
+from ingestion.jobs.finalize import finalize_within
 from ingestion.models import BulkJob
 from tests.support import accept_batch, contact, new_account, new_numbers
 from trackly import celery
@@ -44,7 +44,7 @@ def test_a_slice_and_its_job_leave_a_line_each(django_capture_on_commit_callback
     job, [slice_id] = accepted(contact(), contact("x"), contact("y"), {"phone_number": new_numbers(1)[0]})
     ended, done = sorted(
         lines_of(
-            lambda: processing.process(slice_id, at_end=settle_within), django_capture_on_commit_callbacks
+            lambda: processing.process(slice_id, at_end=finalize_within), django_capture_on_commit_callbacks
         ),
         key=lambda line: str(line["event"]),
     )
@@ -92,13 +92,13 @@ def test_a_slice_of_the_live_lane_says_how_long_look_ups_took(
     _, [slice_id] = accepted(contact("+12025550101"))
     made: list[int] = []
     [first] = lines_of(
-        lambda: made.extend(processing.process(slice_id, at_end=settle_within)),
+        lambda: made.extend(processing.process(slice_id, at_end=finalize_within)),
         django_capture_on_commit_callbacks,
     )
     assert (first["size"], first["put_off"]) == (0, 1)
     [live_id] = made
     lines = lines_of(
-        lambda: processing.process(live_id, at_end=settle_within), django_capture_on_commit_callbacks
+        lambda: processing.process(live_id, at_end=finalize_within), django_capture_on_commit_callbacks
     )
     [done] = [line for line in lines if line["event"] == "slice_done"]
     assert (done["lane"], done["size"]) == ("live", 1)

@@ -17,7 +17,7 @@ from contacts.models import ListContact, SendingList
 from ingestion.batch import read_batch
 from ingestion.intake.dry_run import dry_run
 from ingestion.jobs import process as processing
-from ingestion.jobs.finalize import settle_within
+from ingestion.jobs.finalize import finalize_within
 from ingestion.models import BulkJob
 from journeys.engine.advance import advance
 from journeys.engine.claim import claim
@@ -94,7 +94,7 @@ def analyse() -> None:
 def ingest(account: Account, contacts: list[dict[str, Any]]) -> None:
     job, slices = accept_batch(account, *contacts)
     for slice_id in slices:
-        processing.process(slice_id, at_end=settle_within)
+        processing.process(slice_id, at_end=finalize_within)
     assert BulkJob.objects.get(pk=job.pk).status == "completed"
 
 
@@ -187,7 +187,7 @@ def test_enrollments_that_go_on_read_no_table_from_end_to_end(
         account, sending_list = new_account()
         new_journey(account, joins(sending_list), {"kind": "message", "id": "m", "text": "Hello"})
 
-        def go_on() -> Counter[str]:
+        def step_until_blocked() -> Counter[str]:
             now = timezone.now()
             sets = claim(now)
             with (reads := Reads(*GROWING)):
@@ -199,10 +199,10 @@ def test_enrollments_that_go_on_read_no_table_from_end_to_end(
             ingest(account, newcomers(1))
             if analysed == "while tiny" and place == 1:
                 analyse()
-            go_on()
+            step_until_blocked()
         for _ in range(3):
             grow(sending_list)
             ingest(account, newcomers(300))
-            assert not go_on()
+            assert not step_until_blocked()
 
     in_new_database(work)

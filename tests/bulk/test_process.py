@@ -35,7 +35,7 @@ def run(account: Account, *contacts: Any) -> dict[str, Any]:
     """A batch from acceptance to summary, without a queue."""
     job, slice_ids = accept_batch(account, *contacts)
     while slice_ids:
-        slice_ids += processing.process(slice_ids.pop(), at_end=settling.settle_within)
+        slice_ids += processing.process(slice_ids.pop(), at_end=settling.finalize_within)
     job.refresh_from_db()
     assert job.has_ended
     assert job.processed == job.total == job.success_count + job.error_count

@@ -24,7 +24,7 @@ def test_the_last_slice_ends_its_job_and_no_other_does(settings: Any) -> None:
     job, slice_ids = accept_batch(account, *(contact() for _ in range(3)))
     for slice_id in slice_ids:
         assert not BulkJob.objects.get(pk=job.pk).has_ended
-        processing.process(slice_id, at_end=settling.settle_within)
+        processing.process(slice_id, at_end=settling.finalize_within)
     job.refresh_from_db()
     assert (job.status, json.loads(job.summary)["success_count"]) == ("completed", 3)
 
@@ -34,7 +34,7 @@ def test_what_is_rolled_back_ends_nothing_and_tells_nobody(monkeypatch: pytest.M
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
     told: list[UUID] = []
-    settle, victims = settling.settle_within, [1, 2]
+    settle, victims = settling.finalize_within, [1, 2]
     monkeypatch.setattr(waiting, "announce", told.append)
 
     def deadlocked(job_id: UUID) -> None:
@@ -58,10 +58,10 @@ def test_a_job_that_can_not_be_settled_costs_no_contact(monkeypatch: pytest.Monk
     job, [slice_id] = accept_batch(account, contact(), contact("bad"))
     with monkeypatch.context() as broken:
         broken.setattr(settling, "summarize", broken_summary)
-        assert processing.process(slice_id, at_end=settling.settle_within) == []
+        assert processing.process(slice_id, at_end=settling.finalize_within) == []
     job.refresh_from_db()
     assert (job.has_ended, job.processed, ListContact.objects.count()) == (False, 2, 1)
-    processing.process(slice_id, at_end=settling.settle_within)  # its message comes again
+    processing.process(slice_id, at_end=settling.finalize_within)  # its message comes again
     job.refresh_from_db()
     assert (job.status, job.success_count, job.error_count) == ("completed", 1, 1)
 
@@ -71,6 +71,6 @@ def test_a_slice_that_is_given_up_ends_its_job(settings: Any) -> None:
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact())
     BulkSlice.objects.filter(pk=slice_id).update(attempts=1)
-    processing.process(slice_id, at_end=settling.settle_within)
+    processing.process(slice_id, at_end=settling.finalize_within)
     job.refresh_from_db()
     assert (job.status, job.error_count) == ("failed", 1)

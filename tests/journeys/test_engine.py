@@ -250,20 +250,20 @@ def test_one_that_raises_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatc
     account, sending_list = new_account()
     new_journey(account, joins(sending_list), message())
     bad, good = (enrolled(member(sending_list, NOON, bad=bad), NOON)[0] for bad in (True, False))
-    go_on = run.go_on
+    step_until_blocked = run.step_until_blocked
 
     def breaks(plan: Any, someone: Any, *more: Any) -> Any:
         if someone.person.fields["bad"]:
             raise RuntimeError("broken")
-        return go_on(plan, someone, *more)
+        return step_until_blocked(plan, someone, *more)
 
-    monkeypatch.setattr(advancing, "go_on", breaks)
+    monkeypatch.setattr(advancing, "step_until_blocked", breaks)
     [ids] = claim(NOON)
     assert advance(ids, NOON) == (1, 1)
     good.refresh_from_db()
     bad.refresh_from_db()
     assert (good.status, bad.status, bad.attempts) == ("completed", "active", 1)
-    monkeypatch.setattr(advancing, "go_on", go_on)
+    monkeypatch.setattr(advancing, "step_until_blocked", step_until_blocked)
     later = NOON + timedelta(minutes=2)
     assert tick(later) == 1  # by itself, once the claim has grown old
     bad.refresh_from_db()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import Account
 from contacts.models import Contact, ListContact, SendingList
 from core import sql
-from core.outbound import Caller, NoTurn, OutboundError, Permit, Verdict
+from core.outbound import Caller, Failure, OutboundError, Permit, RateLimitTimeout
 from core.outbound.breaker import Breaker, CircuitOpen
 from core.outbound.calling import caller, forget
 from devstack.home import free_port
@@ -338,7 +338,7 @@ def test_a_sender_that_is_refused_holds_up_no_other(
     assert not circuit().is_open
 
 
-@pytest.mark.parametrize("error", [NoTurn(), CircuitOpen("twilio_messages")])
+@pytest.mark.parametrize("error", [RateLimitTimeout(), CircuitOpen("twilio_messages")])
 def test_a_message_that_nobody_was_asked_to_take_comes_again_soon_and_was_not_tried(
     world: World, slow: "Slow", error: OutboundError
 ) -> None:
@@ -358,7 +358,7 @@ def test_a_message_that_nobody_was_asked_to_take_comes_again_soon_and_was_not_tr
 def test_pauses_grow_by_the_times_that_the_gateway_was_asked(world: World, slow: "Slow") -> None:
     message, world.now = world.message(), NOW
     slow.gate.set()
-    not_now, no_turn = OutboundError("not now", Verdict.LATER), NoTurn()
+    not_now, no_turn = OutboundError("not now", Failure.DEFERRED), RateLimitTimeout()
     pauses = []
     for slow.error in (not_now, no_turn, no_turn, not_now, no_turn, not_now):
         outbox.send(world.now)
@@ -537,7 +537,7 @@ def test_a_message_that_the_list_has_no_answer_for_does_not_hold_up_the_others(
 
     def finds(message: OutboundMessage, now: datetime) -> outbox.Change:
         if message == messages[0]:
-            raise OutboundError("refused with 21211", Verdict.NOT_THIS)
+            raise OutboundError("refused with 21211", Failure.PERMANENT)
         return find(message, now)
 
     monkeypatch.setattr(outbox, "_confirmed", finds)
@@ -559,7 +559,7 @@ def test_however_many_can_not_be_told_about_the_next_run_asks_about_others(
 
     def finds(message: OutboundMessage, now: datetime) -> outbox.Change:
         if message != good:
-            raise OutboundError("refused with 21211", Verdict.NOT_THIS)
+            raise OutboundError("refused with 21211", Failure.PERMANENT)
         return find(message, now)
 
     monkeypatch.setattr(outbox, "_confirmed", finds)
@@ -793,7 +793,7 @@ def test_the_outcome_of_an_attempt_says_nothing_of_a_later_one(
 ) -> None:
     monkeypatch.setattr(outbox, "KEEP_SECONDS", 60.0)
     message, outcome = world.message(), outbox._outcome
-    slow.error = OutboundError("not taken", Verdict.TRY_AGAIN)
+    slow.error = OutboundError("not taken", Failure.RETRYABLE)
     slow.gate.set()
 
     def comes_late(*given: Any) -> outbox.Change:

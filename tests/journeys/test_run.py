@@ -8,7 +8,7 @@ import pytest
 
 from journeys.clock import QuietHours
 from journeys.conditions import Person
-from journeys.engine.run import Progress, Traveller, describe, go_on
+from journeys.engine.run import EnrollmentContext, Transition, describe, step_until_blocked
 from journeys.models import EnrollmentStatus
 from journeys.steps import EXPIRES, read_plan
 
@@ -44,27 +44,27 @@ def set_field(id_: str, name: str, value: str, **more: Any) -> Document:
     return {"kind": "set_field", "id": id_, "name": name, "value": value, **more}
 
 
-def traveller(step: str = "", enrolled_at: datetime = NOW, **more: Any) -> Traveller:
+def traveller(step: str = "", enrolled_at: datetime = NOW, **more: Any) -> EnrollmentContext:
     person = more.pop("person", None) or Person(more.pop("fields", {}), {1})
     known = {"brand_name": "Acme"}
-    return Traveller(step, enrolled_at, ZoneInfo("America/Phoenix"), person, known, **more)
+    return EnrollmentContext(step, enrolled_at, ZoneInfo("America/Phoenix"), person, known, **more)
 
 
 def run(
     *documents: Document,
-    who: Traveller | None = None,
+    who: EnrollmentContext | None = None,
     now: datetime = NOW,
     quiet: QuietHours | None = None,
-) -> Progress:
-    return go_on(read_plan(list(documents)), who or traveller(), now, quiet)
+) -> Transition:
+    return step_until_blocked(read_plan(list(documents)), who or traveller(), now, quiet)
 
 
 def test_a_plan_without_steps_completes() -> None:
-    assert run() == Progress(EnrollmentStatus.COMPLETED)
+    assert run() == Transition(EnrollmentStatus.COMPLETED)
 
 
 def test_the_end_of_the_list_ends_the_journey() -> None:
-    assert run(message("a", "Hi"), message("b", "{{brand_name}}")) == Progress(
+    assert run(message("a", "Hi"), message("b", "{{brand_name}}")) == Transition(
         EnrollmentStatus.COMPLETED, "b", visits=[("a", ""), ("b", "")], messages=[(0, "Hi"), (1, "Acme")]
     )
 
@@ -87,16 +87,16 @@ def test_next_leads_elsewhere_and_end_to_the_end() -> None:
 )
 def test_a_wait_is_visited_when_it_begins_and_left_when_it_is_over(step: Document, due_at: datetime) -> None:
     begun = run(message("a"), step, message("b", "Bye"), quiet=None)
-    assert begun == Progress(EnrollmentStatus.ACTIVE, "w", due_at, [("a", ""), ("w", "")], [(0, "Hello")])
+    assert begun == Transition(EnrollmentStatus.ACTIVE, "w", due_at, [("a", ""), ("w", "")], [(0, "Hello")])
     over = run(message("a"), step, message("b", "Bye"), who=traveller("w"), now=due_at)
-    assert over == Progress(EnrollmentStatus.COMPLETED, "b", visits=[("b", "")], messages=[(0, "Bye")])
+    assert over == Transition(EnrollmentStatus.COMPLETED, "b", visits=[("b", "")], messages=[(0, "Bye")])
 
 
 def test_a_wait_at_the_end_is_waited_for() -> None:
     begun = run(wait("w"))
     assert (begun.status, begun.due_at) == (EnrollmentStatus.ACTIVE, NOW + timedelta(days=1))
     over = run(wait("w"), who=traveller("w"), now=NOW + timedelta(days=1))
-    assert over == Progress(EnrollmentStatus.COMPLETED, "w")
+    assert over == Transition(EnrollmentStatus.COMPLETED, "w")
 
 
 def test_a_wait_goes_on_with_the_step_it_names() -> None:
@@ -107,7 +107,7 @@ def test_a_wait_goes_on_with_the_step_it_names() -> None:
 def test_one_wait_after_the_other_begins_when_that_is_over() -> None:
     later = NOW + timedelta(hours=3)
     found = run(wait("v"), wait("w", 2, "hours"), who=traveller("v"), now=later)
-    assert found == Progress(step="w", due_at=later + timedelta(hours=2), visits=[("w", "")])
+    assert found == Transition(step="w", due_at=later + timedelta(hours=2), visits=[("w", "")])
 
 
 def test_a_loop_with_a_wait_goes_round_once_a_time() -> None:
@@ -194,7 +194,7 @@ def test_of_a_field_that_is_set_twice_the_last_value_counts() -> None:
 )
 def test_exit_and_unsubscribe_end_the_journey(step: Document, status: EnrollmentStatus) -> None:
     found = run(message("a"), step, message("b"))
-    assert found == Progress(
+    assert found == Transition(
         status,
         step["id"],
         visits=[("a", ""), (step["id"], "")],
@@ -206,11 +206,11 @@ def test_exit_and_unsubscribe_end_the_journey(step: Document, status: Enrollment
 def test_a_message_waits_for_the_quiet_hours_to_end_and_goes_out_then() -> None:
     plan = set_field("s", "a", "x"), message("m", "{{a}}"), message("n", "Bye")
     held = run(*plan, quiet=NIGHT)
-    assert held == Progress(step="m", due_at=MORNING, visits=[("s", "")], fields={"a": "x"})
+    assert held == Transition(step="m", due_at=MORNING, visits=[("s", "")], fields={"a": "x"})
     early = run(*plan, who=traveller("m"), now=MORNING - timedelta(microseconds=1), quiet=NIGHT)
-    assert early == Progress(step="m", due_at=MORNING)
+    assert early == Transition(step="m", due_at=MORNING)
     sent = run(*plan, who=traveller("m", fields={"a": "x"}), now=MORNING, quiet=NIGHT)
-    assert sent == Progress(
+    assert sent == Transition(
         EnrollmentStatus.COMPLETED, "n", visits=[("m", ""), ("n", "")], messages=[(0, "x"), (1, "Bye")]
     )
 
@@ -225,7 +225,7 @@ def test_who_is_on_hold_gets_no_message_and_is_looked_at_again() -> None:
     plan = set_field("s", "a", "x"), message("m"), message("n")
     soon = NOW + timedelta(minutes=15)
     held = run(*plan, who=traveller(on_hold=soon))
-    assert held == Progress(step="m", due_at=soon, visits=[("s", "")], fields={"a": "x"})
+    assert held == Transition(step="m", due_at=soon, visits=[("s", "")], fields={"a": "x"})
     assert run(*plan, who=traveller(on_hold=soon), quiet=NIGHT).due_at == soon
     again = run(*plan, who=traveller("m"), now=soon)
     assert [step for step, _ in again.visits] == ["m", "n"]
@@ -247,7 +247,7 @@ def test_a_hold_is_of_messages_only(step: Document, status: EnrollmentStatus) ->
 def test_who_cannot_be_reached_goes_on_without_messages() -> None:
     found = run(message("a"), set_field("s", "x", "1"), message("b"), who=traveller(reachable=False))
     note = "not sent: the number can't receive"
-    assert found == Progress(
+    assert found == Transition(
         EnrollmentStatus.COMPLETED, "b", visits=[("a", note), ("s", ""), ("b", note)], fields={"x": "1"}
     )
 
@@ -262,7 +262,7 @@ def test_an_empty_text_is_not_sent() -> None:
 @pytest.mark.parametrize("step", ["", "w", "m"])
 def test_who_was_on_it_for_too_long_leaves_it(step: str, late: timedelta) -> None:
     found = run(wait("w"), message("m"), who=traveller(step), now=NOW + MONTH + late)
-    assert found == Progress(EnrollmentStatus.EXPIRED, step)
+    assert found == Transition(EnrollmentStatus.EXPIRED, step)
 
 
 def test_a_moment_before_the_thirty_days_are_over_he_still_goes_on() -> None:

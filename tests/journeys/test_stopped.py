@@ -38,7 +38,7 @@ class Stopped:
         assert self.process.stdout.readline() == "here\n"
         self.process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> str:
+    def step_until_blocked(self) -> str:
         """Let it; what it says in the end."""
         self.process.send_signal(signal.SIGCONT)
         said, _ = self.process.communicate("\n", timeout=60)
@@ -89,7 +89,7 @@ def test_a_process_that_was_stopped_past_the_limit_sends_nothing_when_it_goes_on
         settled = MessageStatus.CANCELLED if opts_out else MessageStatus.SENT
         assert status(message) == settled
         before = OutboundMessage.objects.values().get()
-        assert worker.go_on() == "0\n"
+        assert worker.step_until_blocked() == "0\n"
         assert OutboundMessage.objects.values().get() == before
         assert world.taken(message) == ([] if opts_out else [message.gateway_id])
     finally:
@@ -103,7 +103,7 @@ def test_a_process_that_was_stopped_while_its_message_is_unconfirmed_leaves_it_t
     worker = Stopped(world.stub, settings.REDIS_URL, "connected")
     try:
         eventually(lambda: lost(message))
-        assert worker.go_on() == "0\n"
+        assert worker.step_until_blocked() == "0\n"
         assert (status(message), world.taken(message)) == (MessageStatus.UNCONFIRMED, [])
         eventually(lambda: looked_after(message))
         outbox.send(sql.now())
@@ -116,7 +116,7 @@ def test_a_process_that_stood_still_for_a_moment_sends_once(world: World, settin
     message = world.message()
     worker = Stopped(world.stub, settings.REDIS_URL, "granted")
     try:
-        worker.go_on()
+        worker.step_until_blocked()
         if status(message) == MessageStatus.QUEUED:  # the moment was longer than a permit lasts
             message.due_at = sql.now()
             message.save()

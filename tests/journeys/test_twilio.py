@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.outbound import OutboundError, Request, Response, TooFast, Verdict
+from core.outbound import Failure, OutboundError, RateLimited, Request, Response
 from core.outbound.calling import caller
 from core.outbound.limit import Limit
 from devstack.sandbox.server import Stub
@@ -41,47 +41,47 @@ def test_a_message_that_was_taken_has_an_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "verdict"),
+    ("response", "failure"),
     [
-        (answer(400, 21211), Verdict.NOT_THIS),  # no such number
-        (answer(400, 21614), Verdict.NOT_THIS),  # not a mobile
-        (answer(400, 21610), Verdict.NOT_THIS),  # opted out
-        (answer(400, 21612), Verdict.NOT_THIS),  # no route to it
-        (answer(400, 21602), Verdict.NOT_THIS),  # no text
-        (answer(400, 21617), Verdict.NOT_THIS),  # too long
-        (answer(400, 21635), Verdict.NOT_THIS),  # a landline
-        (answer(404, 20404), Verdict.NOT_US),  # the path, or the account in it
-        (answer(400, 20001), Verdict.NOT_US),
-        (answer(400, 21999), Verdict.LATER),  # a code that is not known
-        (answer(403, 63999), Verdict.LATER),
-        (answer(400, 21606), Verdict.LATER),  # the sender can't send
-        (answer(400, 21659), Verdict.LATER),
-        (answer(400, 21660), Verdict.LATER),
-        (answer(400, 30034), Verdict.LATER),
-        (answer(403, 30034), Verdict.LATER),
-        (answer(400, 21611), Verdict.LATER),  # the sender's queue is full
-        (answer(429, 21611), Verdict.LATER),
-        (answer(429, 21611, headers={"Retry-After": "7"}), Verdict.LATER),
-        (answer(401, 20003), Verdict.NOT_US),
-        (answer(403, 20005), Verdict.NOT_US),  # the account is not active
+        (answer(400, 21211), Failure.PERMANENT),  # no such number
+        (answer(400, 21614), Failure.PERMANENT),  # not a mobile
+        (answer(400, 21610), Failure.PERMANENT),  # opted out
+        (answer(400, 21612), Failure.PERMANENT),  # no route to it
+        (answer(400, 21602), Failure.PERMANENT),  # no text
+        (answer(400, 21617), Failure.PERMANENT),  # too long
+        (answer(400, 21635), Failure.PERMANENT),  # a landline
+        (answer(404, 20404), Failure.MISCONFIGURED),  # the path, or the account in it
+        (answer(400, 20001), Failure.MISCONFIGURED),
+        (answer(400, 21999), Failure.DEFERRED),  # a code that is not known
+        (answer(403, 63999), Failure.DEFERRED),
+        (answer(400, 21606), Failure.DEFERRED),  # the sender can't send
+        (answer(400, 21659), Failure.DEFERRED),
+        (answer(400, 21660), Failure.DEFERRED),
+        (answer(400, 30034), Failure.DEFERRED),
+        (answer(403, 30034), Failure.DEFERRED),
+        (answer(400, 21611), Failure.DEFERRED),  # the sender's queue is full
+        (answer(429, 21611), Failure.DEFERRED),
+        (answer(429, 21611, headers={"Retry-After": "7"}), Failure.DEFERRED),
+        (answer(401, 20003), Failure.MISCONFIGURED),
+        (answer(403, 20005), Failure.MISCONFIGURED),  # the account is not active
         *(
-            (answer(status), Verdict.MAYBE)  # by whom? it may have passed the message on
+            (answer(status), Failure.AMBIGUOUS)  # by whom? it may have passed the message on
             for status in (302, 400, 401, 403, 404, 405, 410, 422, 451, 500, 503)
         ),
-        (answer(500, 20500), Verdict.MAYBE),
-        (answer(503, 20503), Verdict.MAYBE),
-        (answer(200), Verdict.MAYBE),  # nothing was created, but what was done?
-        (Response(status=201, content=b"<html>\xff\xfe It works!</html>"), Verdict.TRY_AGAIN),
-        (Response(status=201, content=b'{"sid": null}'), Verdict.TRY_AGAIN),
-        (Response(status=201, content=b'{"sid": "1"}'), Verdict.TRY_AGAIN),
-        (Response(status=400, content=b"<html>"), Verdict.MAYBE),
-        (Response(status=404, content=b'{"code": 21211}'), Verdict.MAYBE),
+        (answer(500, 20500), Failure.AMBIGUOUS),
+        (answer(503, 20503), Failure.AMBIGUOUS),
+        (answer(200), Failure.AMBIGUOUS),  # nothing was created, but what was done?
+        (Response(status=201, content=b"<html>\xff\xfe It works!</html>"), Failure.RETRYABLE),
+        (Response(status=201, content=b'{"sid": null}'), Failure.RETRYABLE),
+        (Response(status=201, content=b'{"sid": "1"}'), Failure.RETRYABLE),
+        (Response(status=400, content=b"<html>"), Failure.AMBIGUOUS),
+        (Response(status=404, content=b'{"code": 21211}'), Failure.AMBIGUOUS),
     ],
 )
-def test_what_an_error_means(response: Response, verdict: Verdict) -> None:
+def test_what_an_error_means(response: Response, failure: Failure) -> None:
     with pytest.raises(OutboundError) as caught:
         twilio.read(response)
-    assert caught.value.verdict is verdict
+    assert caught.value.failure is failure
 
 
 def test_only_who_has_opted_out_has_opted_out() -> None:
@@ -104,7 +104,7 @@ def test_only_who_has_opted_out_has_opted_out() -> None:
     ],
 )
 def test_to_be_told_to_wait_is_no_refusal(response: Response, after: float | None) -> None:
-    with pytest.raises(TooFast) as caught:
+    with pytest.raises(RateLimited) as caught:
         twilio.read(response)
     assert caught.value.after == after
 
@@ -159,21 +159,21 @@ def test_what_is_sent_arrives_as_it_is(stub: Stub) -> None:
 
 @pytest.mark.usefixtures("own_redis")
 @pytest.mark.parametrize(
-    ("to_number", "from_number", "verdict"),
+    ("to_number", "from_number", "failure"),
     [
-        ("+15005550001", LIST, Verdict.NOT_THIS),
-        ("+15005550004", LIST, Verdict.NOT_THIS),
-        ("+15005550009", LIST, Verdict.NOT_THIS),
-        ("+14155550123", "+15005550007", Verdict.LATER),
-        ("+14155550123", "+15005550008", Verdict.LATER),
+        ("+15005550001", LIST, Failure.PERMANENT),
+        ("+15005550004", LIST, Failure.PERMANENT),
+        ("+15005550009", LIST, Failure.PERMANENT),
+        ("+14155550123", "+15005550007", Failure.DEFERRED),
+        ("+14155550123", "+15005550008", Failure.DEFERRED),
     ],
 )
 def test_numbers_that_twilio_refuses_in_tests_are_refused(
-    stub: Stub, to_number: str, from_number: str, verdict: Verdict
+    stub: Stub, to_number: str, from_number: str, failure: Failure
 ) -> None:
     with pytest.raises(OutboundError) as caught:
         ask(twilio.Twilio().send(caller(), Outgoing(from_number, to_number, "Hello")))
-    assert caught.value.verdict is verdict
+    assert caught.value.failure is failure
     assert stub.messages.taken == []
     assert stub.asked("messages", to_number) == 1
 
@@ -346,7 +346,7 @@ def test_the_list_is_asked_for_again_where_it_is_not_answered(stub: Stub) -> Non
     stub.faults.shares = {"reset": 1.0}
     with pytest.raises(OutboundError) as caught:
         find(message)
-    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert caught.value.failure is Failure.RETRYABLE
     assert stub.log.outcomes["messages_list", message.to_number] == {"reset": 3}
     stub.faults.shares = {}
     assert find(message) == Found([sid], [])
@@ -369,7 +369,7 @@ def test_the_stub_refuses_who_does_not_say_who_he_is(stub: Stub) -> None:
     request = Request(method="POST", url=url, form={"To": "+1", "From": "+1", "Body": "x"}, once=True)
     with pytest.raises(OutboundError) as caught:
         ask(caller().ask("twilio_messages", "+1", request, twilio.read))
-    assert caught.value.verdict is Verdict.NOT_US
+    assert caught.value.failure is Failure.MISCONFIGURED
     assert stub.messages.taken == []
 
 

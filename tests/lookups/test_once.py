@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from core.outbound import Caller, OutboundError, Verdict
+from core.outbound import Caller, Failure, OutboundError
 from core.outbound.breaker import CircuitOpen
 from lookups import single_flight
 from lookups.models import Kind, Lookup
@@ -32,7 +32,7 @@ class Provider:
         while not self.gate.is_set():
             await _pause()
         if number in self.silent:
-            raise OutboundError("no answer", Verdict.TRY_AGAIN)
+            raise OutboundError("no answer", Failure.RETRYABLE)
         return number
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from core.outbound import OutboundError, Response, TooFast, Verdict
+from core.outbound import Failure, OutboundError, RateLimited, Response
 from lookups.line import Line, LineKind
 from lookups.sources import realphonevalidation, telnyx, twilio
 
@@ -35,14 +35,14 @@ def body(name: str, **changes: Any) -> dict[str, Any]:
 def outcome(
     read: Callable[[Response], Any], status: int, content: Any, headers: dict[str, str] | None = None
 ) -> Any:
-    """What a response is read as: an answer, a verdict, or the seconds to wait."""
+    """What a response is read as: an answer, a failure, or the seconds to wait."""
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     try:
         return read(Response(status=status, content=raw, headers=headers or {}))
-    except TooFast as exc:
+    except RateLimited as exc:
         return "too fast", exc.after
     except OutboundError as exc:
-        return exc.verdict
+        return exc.failure
 
 
 def test_twilios_mobile() -> None:
@@ -105,33 +105,33 @@ def test_a_number_that_twilio_knows_of_no_carrier_for_may_or_may_not_be_in_servi
 
 def test_twilio_says_of_a_number_that_it_is_invalid_in_an_answer_and_in_no_error() -> None:
     assert outcome(partial(twilio.read, "+1555"), 200, body("twilio_invalid")) == Line(valid=False)
-    assert outcome(read_twilio, 404, body("twilio_error", code=20404, status=404)) is Verdict.NOT_US
+    assert outcome(read_twilio, 404, body("twilio_error", code=20404, status=404)) is Failure.MISCONFIGURED
 
 
 TWILIO_CODES: list[tuple[int, int, Any]] = [
-    (400, 60600, Verdict.NOT_THIS),
-    (404, 60600, Verdict.NOT_THIS),
-    (404, 60610, Verdict.NOT_THIS),
-    (400, 60607, Verdict.NOT_THIS),
-    (403, 60601, Verdict.LATER),
-    (401, 20003, Verdict.NOT_US),
-    (403, 60606, Verdict.NOT_US),
-    (403, 60611, Verdict.NOT_US),
-    (403, 60614, Verdict.NOT_US),
-    (403, 60619, Verdict.NOT_US),
+    (400, 60600, Failure.PERMANENT),
+    (404, 60600, Failure.PERMANENT),
+    (404, 60610, Failure.PERMANENT),
+    (400, 60607, Failure.PERMANENT),
+    (403, 60601, Failure.DEFERRED),
+    (401, 20003, Failure.MISCONFIGURED),
+    (403, 60606, Failure.MISCONFIGURED),
+    (403, 60611, Failure.MISCONFIGURED),
+    (403, 60614, Failure.MISCONFIGURED),
+    (403, 60619, Failure.MISCONFIGURED),
     (429, 20429, ("too fast", None)),
     (429, 60616, ("too fast", None)),
     (429, 60626, ("too fast", None)),
-    (500, 20500, Verdict.TRY_AGAIN),
-    (503, 0, Verdict.TRY_AGAIN),
-    (402, 20001, Verdict.NOT_US),
+    (500, 20500, Failure.RETRYABLE),
+    (503, 0, Failure.RETRYABLE),
+    (402, 20001, Failure.MISCONFIGURED),
     # General errors, which no document ties to the number.
-    (400, 20001, Verdict.NOT_US),
-    (404, 20404, Verdict.NOT_US),
-    (405, 20004, Verdict.NOT_US),
-    (410, 20410, Verdict.NOT_US),
-    (422, 20422, Verdict.NOT_US),
-    (400, 60699, Verdict.NOT_US),
+    (400, 20001, Failure.MISCONFIGURED),
+    (404, 20404, Failure.MISCONFIGURED),
+    (405, 20004, Failure.MISCONFIGURED),
+    (410, 20410, Failure.MISCONFIGURED),
+    (422, 20422, Failure.MISCONFIGURED),
+    (400, 60699, Failure.MISCONFIGURED),
 ]
 
 
@@ -145,7 +145,7 @@ def test_twilios_documented_errors(status: int, code: int, expected: Any) -> Non
     [
         *((code, expected) for _, code, expected in TWILIO_CODES if code in range(60601, 60608)),
         *((code, expected) for _, code, expected in TWILIO_CODES if code in range(60611, 60627)),
-        (60699, Verdict.TRY_AGAIN),
+        (60699, Failure.RETRYABLE),
     ],
 )
 def test_the_same_errors_inside_an_answer(code: int, expected: Any) -> None:
@@ -164,7 +164,7 @@ def test_the_same_errors_inside_an_answer(code: int, expected: Any) -> None:
     ],
 )
 def test_a_code_in_a_body_that_is_not_twilios_says_nothing(error: dict[str, Any]) -> None:
-    assert outcome(read_twilio, 404, error) is Verdict.NOT_US
+    assert outcome(read_twilio, 404, error) is Failure.MISCONFIGURED
 
 
 @pytest.mark.parametrize(
@@ -180,18 +180,18 @@ def test_a_code_in_a_body_that_is_not_twilios_says_nothing(error: dict[str, Any]
     ],
 )
 def test_an_answer_of_twilios_that_is_not_as_documented_is_none(changes: dict[str, Any]) -> None:
-    assert outcome(read_twilio, 200, body("twilio_mobile", **changes)) is Verdict.TRY_AGAIN
+    assert outcome(read_twilio, 200, body("twilio_mobile", **changes)) is Failure.RETRYABLE
 
 
 @pytest.mark.parametrize("name", ["phone_number", "valid", "validation_errors", "line_type_intelligence"])
 def test_an_answer_of_twilios_without_a_documented_member_is_none(name: str) -> None:
     given = body("twilio_mobile")
     del given[name]
-    assert outcome(read_twilio, 200, given) is Verdict.TRY_AGAIN
+    assert outcome(read_twilio, 200, given) is Failure.RETRYABLE
 
 
 def test_an_answer_about_another_number_is_none_even_if_that_is_invalid() -> None:
-    assert outcome(read_twilio, 200, body("twilio_invalid")) is Verdict.TRY_AGAIN
+    assert outcome(read_twilio, 200, body("twilio_invalid")) is Failure.RETRYABLE
 
 
 def test_telnyx_voip_number_that_was_ported() -> None:
@@ -248,19 +248,19 @@ def test_telnyx_says_little_of_numbers_elsewhere() -> None:
     [
         (422, "10001", Line(in_service=False)),
         (422, "10002", Line(valid=False)),
-        (422, "10016", Verdict.NOT_US),  # it was sent in that format
-        (400, "10002", Verdict.NOT_US),  # 422 is what it documents for numbers
-        (404, "10002", Verdict.NOT_US),
-        (404, "10005", Verdict.NOT_US),
-        (410, "10001", Verdict.NOT_US),
-        (401, "10009", Verdict.NOT_US),
-        (403, "10010", Verdict.NOT_US),
+        (422, "10016", Failure.MISCONFIGURED),  # it was sent in that format
+        (400, "10002", Failure.MISCONFIGURED),  # 422 is what it documents for numbers
+        (404, "10002", Failure.MISCONFIGURED),
+        (404, "10005", Failure.MISCONFIGURED),
+        (410, "10001", Failure.MISCONFIGURED),
+        (401, "10009", Failure.MISCONFIGURED),
+        (403, "10010", Failure.MISCONFIGURED),
         (429, "10011", ("too fast", None)),
-        (500, "10007", Verdict.TRY_AGAIN),
-        (408, "10008", Verdict.TRY_AGAIN),
-        (422, "10015", Verdict.NOT_US),
-        (502, "99999", Verdict.TRY_AGAIN),
-        (400, "10015", Verdict.NOT_US),
+        (500, "10007", Failure.RETRYABLE),
+        (408, "10008", Failure.RETRYABLE),
+        (422, "10015", Failure.MISCONFIGURED),
+        (502, "99999", Failure.RETRYABLE),
+        (400, "10015", Failure.MISCONFIGURED),
     ],
 )
 def test_telnyx_documented_errors(status: int, code: str, expected: Any) -> None:
@@ -272,8 +272,8 @@ def test_telnyx_documented_errors(status: int, code: str, expected: Any) -> None
 def test_canadian_numbers_without_the_permission_are_refused_and_no_others() -> None:
     given = body("telnyx_error")
     given["errors"][0] |= {"code": "10015", "detail": "+16135550123 is a Canadian number"}
-    assert outcome(read_telnyx, 422, given) is Verdict.LATER
-    assert outcome(read_telnyx, 404, given) is Verdict.NOT_US
+    assert outcome(read_telnyx, 422, given) is Failure.DEFERRED
+    assert outcome(read_telnyx, 404, given) is Failure.MISCONFIGURED
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_canadian_numbers_without_the_permission_are_refused_and_no_others() -> 
     ],
 )
 def test_a_code_in_a_body_that_is_not_telnyxs_says_nothing(error: dict[str, Any]) -> None:
-    assert outcome(read_telnyx, 422, error) is Verdict.NOT_US
+    assert outcome(read_telnyx, 422, error) is Failure.MISCONFIGURED
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_code_in_a_body_that_is_not_telnyxs_says_nothing(error: dict[str, Any]
     ],
 )
 def test_an_answer_of_telnyxs_that_is_not_as_documented_is_none(changes: dict[str, Any]) -> None:
-    assert outcome(read_telnyx, 200, body("telnyx_voip", **changes)) is Verdict.TRY_AGAIN
+    assert outcome(read_telnyx, 200, body("telnyx_voip", **changes)) is Failure.RETRYABLE
 
 
 def test_telnyx_needs_no_carrier_for_a_number_that_is_invalid() -> None:
@@ -320,17 +320,17 @@ def test_telnyx_needs_no_carrier_for_a_number_that_is_invalid() -> None:
         ({"national_dnc": "N", "litigator": "Y"}, True),
         ({"national_dnc": "N", "state_dnc": "?"}, False),
         ({"national_dnc": "?", "state_dnc": "Y"}, True),
-        ({"national_dnc": "?"}, Verdict.TRY_AGAIN),
-        ({"RESPONSECODE": "unauthorized"}, Verdict.NOT_US),
-        ({"RESPONSECODE": "invalid phone"}, Verdict.NOT_THIS),
-        ({"RESPONSECODE": "invalid format"}, Verdict.TRY_AGAIN),  # it was sent ten digits
-        ({"RESPONSECODE": "something new"}, Verdict.TRY_AGAIN),
-        ({"RESPONSECODE": None}, Verdict.TRY_AGAIN),
-        ({"national_dnc": ""}, Verdict.TRY_AGAIN),
-        ({"national_dnc": "N", "litigator": None}, Verdict.TRY_AGAIN),
-        ({"national_dnc": "N", "dma": "no"}, Verdict.TRY_AGAIN),
-        ({"RESPONSECODE": "server-unavailable"}, Verdict.TRY_AGAIN),
-        ({"RESPONSECODE": "error"}, Verdict.TRY_AGAIN),
+        ({"national_dnc": "?"}, Failure.RETRYABLE),
+        ({"RESPONSECODE": "unauthorized"}, Failure.MISCONFIGURED),
+        ({"RESPONSECODE": "invalid phone"}, Failure.PERMANENT),
+        ({"RESPONSECODE": "invalid format"}, Failure.RETRYABLE),  # it was sent ten digits
+        ({"RESPONSECODE": "something new"}, Failure.RETRYABLE),
+        ({"RESPONSECODE": None}, Failure.RETRYABLE),
+        ({"national_dnc": ""}, Failure.RETRYABLE),
+        ({"national_dnc": "N", "litigator": None}, Failure.RETRYABLE),
+        ({"national_dnc": "N", "dma": "no"}, Failure.RETRYABLE),
+        ({"RESPONSECODE": "server-unavailable"}, Failure.RETRYABLE),
+        ({"RESPONSECODE": "error"}, Failure.RETRYABLE),
     ],
 )
 def test_the_do_not_call_lists(changes: dict[str, Any], expected: Any) -> None:
@@ -341,25 +341,25 @@ def test_the_do_not_call_lists(changes: dict[str, Any], expected: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "content", "headers", "expected"),
     [
-        (200, b"<html>\xff\xfe", {}, Verdict.TRY_AGAIN),
-        (200, b"", {}, Verdict.TRY_AGAIN),
-        (200, b"[]", {}, Verdict.TRY_AGAIN),
-        (200, b'{"valid": "yes"}', {}, Verdict.TRY_AGAIN),
-        (200, b"[" * 100_000, {}, Verdict.TRY_AGAIN),
-        (200, b"{}", {}, Verdict.TRY_AGAIN),
-        (200, b"<html>Sign in</html>", {"Content-Type": "text/html"}, Verdict.TRY_AGAIN),
-        (201, b"{}", {}, Verdict.NOT_US),
-        (204, b"", {}, Verdict.NOT_US),
-        (301, b"", {"Location": "http://169.254.169.254/"}, Verdict.NOT_US),
+        (200, b"<html>\xff\xfe", {}, Failure.RETRYABLE),
+        (200, b"", {}, Failure.RETRYABLE),
+        (200, b"[]", {}, Failure.RETRYABLE),
+        (200, b'{"valid": "yes"}', {}, Failure.RETRYABLE),
+        (200, b"[" * 100_000, {}, Failure.RETRYABLE),
+        (200, b"{}", {}, Failure.RETRYABLE),
+        (200, b"<html>Sign in</html>", {"Content-Type": "text/html"}, Failure.RETRYABLE),
+        (201, b"{}", {}, Failure.MISCONFIGURED),
+        (204, b"", {}, Failure.MISCONFIGURED),
+        (301, b"", {"Location": "http://169.254.169.254/"}, Failure.MISCONFIGURED),
         *(
-            (status, content, {}, Verdict.NOT_US)
+            (status, content, {}, Failure.MISCONFIGURED)
             for status in (400, 401, 402, 403, 404, 405, 406, 410, 415, 418, 421, 422, 426, 431, 451)
             for content in (b"", b"<html>Blocked</html>", b"{}", b'{"error": "unknown path"}', b"[]")
         ),
         (429, b"<html>", {"Retry-After": "7"}, ("too fast", 7.0)),
         (429, b"", {"Retry-After": "soon"}, ("too fast", None)),
-        (504, b"<html>", {}, Verdict.TRY_AGAIN),
-        (403, b"<html>", {}, Verdict.NOT_US),
+        (504, b"<html>", {}, Failure.RETRYABLE),
+        (403, b"<html>", {}, Failure.MISCONFIGURED),
     ],
 )
 def test_nonsense_and_bare_statuses(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.outbound import OutboundError, Verdict
+from core.outbound import Failure, OutboundError
 from core.outbound.breaker import UNTOLD, CircuitOpen
 from core.outbound.calling import caller
 from devstack.home import free_port
@@ -55,7 +55,7 @@ def test_what_always_goes_wrong_is_tried_three_times(stub: Stub, fault: str) -> 
     number = new_number()
     with pytest.raises(OutboundError) as caught:
         ask(twilio.look_up(caller(), number))
-    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert caught.value.failure is Failure.RETRYABLE
     assert number not in str(caught.value)
     assert stub.log.outcomes["twilio", number] == {fault: 3}
 
@@ -71,7 +71,7 @@ def test_a_page_of_something_in_between_is_no_answer_and_soon_not_asked_for(
         number = new_number()
         with pytest.raises(OutboundError, match=f"answered {status} to /v2/.*: check ") as caught:
             ask(first_answer(caller(), [source], number))
-        assert caught.value.verdict is Verdict.NOT_US
+        assert caught.value.failure is Failure.MISCONFIGURED
         assert stub.log.outcomes[source, number] == {status: 1}
     with pytest.raises(CircuitOpen, match=f"left alone for a while: .* answered {status} to "):
         ask(first_answer(caller(), [source], new_number()))
@@ -149,7 +149,7 @@ def test_a_service_that_only_tells_us_to_wait_is_left_alone_too(stub: Stub, sett
 
 def test_where_all_sources_can_not_tell_that_is_the_answer(stub: Stub, monkeypatch: Any) -> None:
     async def can_not_tell(*_: Any) -> Line:
-        raise OutboundError("a Canadian number", Verdict.NOT_THIS)
+        raise OutboundError("a Canadian number", Failure.PERMANENT)
 
     monkeypatch.setitem(SOURCES, "twilio", can_not_tell)
     assert ask(first_answer(caller(), ["twilio"], "+16135550123")) == Line()

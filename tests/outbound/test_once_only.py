@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from core.outbound import Endpoint, NoTurn, OutboundError, Request, Response, Verdict, boot_clock
+from core.outbound import Endpoint, Failure, OutboundError, RateLimitTimeout, Request, Response, boot_clock
 from core.outbound.breaker import Breaker
 from core.outbound.calling import caller
 from core.outbound.limit import Limit
@@ -41,7 +41,7 @@ ENDPOINT = Endpoint(name="A gateway", path="/Messages.json", address="ADDRESS", 
 def read(response: Response) -> str:
     if response.status != 201:
         if error_code(response) == 21211:
-            raise OutboundError("no such number", Verdict.NOT_THIS)
+            raise OutboundError("no such number", Failure.PERMANENT)
         ENDPOINT.check_status(response)
     sid: str = ENDPOINT.read(response, dict[str, Any])["sid"]
     return sid
@@ -81,7 +81,7 @@ def test_what_may_have_arrived_is_not_sent_again(stub: Stub, fault: str) -> None
     number = new_number()
     with pytest.raises(OutboundError) as caught:
         ask(post(base_of(stub), number, once=True))
-    assert caught.value.verdict is Verdict.MAYBE
+    assert caught.value.failure is Failure.AMBIGUOUS
     assert number not in str(caught.value)
     assert stub.log.outcomes["messages", number] == {fault: 1}
 
@@ -93,7 +93,7 @@ def test_what_may_arrive_twice_is_sent_three_times(stub: Stub, fault: str) -> No
     number = new_number()
     with pytest.raises(OutboundError) as caught:
         ask(post(base_of(stub), number))
-    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert caught.value.failure is Failure.RETRYABLE
     assert stub.log.outcomes["messages", number] == {fault: 3}
 
 
@@ -102,7 +102,7 @@ def test_what_was_told_to_wait_was_not_taken_and_is_sent_again(stub: Stub) -> No
     number = new_number()
     with pytest.raises(OutboundError, match="less often") as caught:
         ask(post(base_of(stub), number, once=True))
-    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert caught.value.failure is Failure.RETRYABLE
     assert stub.log.outcomes["messages", number] == {"429": 6}
     assert taken(stub, number) == 0
 
@@ -118,14 +118,14 @@ def test_what_nobody_listened_to_is_sent_again(stub: Stub, monkeypatch: pytest.M
     monkeypatch.setattr(way, "_send", counted)
     with pytest.raises(OutboundError, match="no answer") as caught:
         ask(post(f"http://127.0.0.1:{free_port()}", new_number(), once=True))
-    assert caught.value.verdict is Verdict.TRY_AGAIN
+    assert caught.value.failure is Failure.RETRYABLE
     assert tries == [True] * 3
 
 
 def test_a_refusal_is_no_doubt(stub: Stub) -> None:
     with pytest.raises(OutboundError) as caught:
         ask(post(base_of(stub), "+15005550001", once=True))
-    assert caught.value.verdict is Verdict.NOT_THIS
+    assert caught.value.failure is Failure.PERMANENT
 
 
 def test_a_request_has_a_time_out_of_its_own(stub: Stub, settings: Any) -> None:
@@ -159,7 +159,7 @@ def test_what_is_under_way_when_a_circuit_opens_may_have_arrived(
             ask(post(base_of(stub), number, once=True, timeout=0.1))
     with pytest.raises(OutboundError) as caught:
         under_way.result()
-    assert caught.value.verdict is Verdict.MAYBE
+    assert caught.value.failure is Failure.AMBIGUOUS
     assert stub.asked("messages", asked) == 1
 
 
@@ -175,8 +175,8 @@ def test_what_still_waits_when_a_circuit_opens_was_never_sent(stub: Stub, settin
     found = dict(zip(numbers, ask(both()), strict=True))
     asked = {number: stub.asked("messages", number) for number in numbers}
     assert sorted(asked.values()) == [0, 1]
-    assert {number: error.verdict for number, error in found.items()} == {
-        number: Verdict.MAYBE if times else Verdict.TRY_AGAIN for number, times in asked.items()
+    assert {number: error.failure for number, error in found.items()} == {
+        number: Failure.AMBIGUOUS if times else Failure.RETRYABLE for number, times in asked.items()
     }
 
 
@@ -215,9 +215,9 @@ def test_a_request_waits_no_longer_for_its_turn_than_its_patience_lasts(
         ask(limit.pause(3600))
     patient, impatient = new_numbers(2)
     waiting = caller().submit(post(base_of(stub), patient, once=once))
-    with pytest.raises(NoTurn, match="no turn in time") as caught:
+    with pytest.raises(RateLimitTimeout, match="no turn in time") as caught:
         ask(post(base_of(stub), impatient, once=once, patience=0.2))
-    assert caught.value.verdict is Verdict.LATER
+    assert caught.value.failure is Failure.DEFERRED
     assert not waiting.done()
     waiting.cancel()
     while service()[0]._tasks:  # until it has heard of that
@@ -243,7 +243,7 @@ def test_who_is_told_to_wait_for_longer_than_he_will_was_not_taken(stub: Stub, t
     turns += [True, False]
     stub.faults.shares, stub.faults.retry_after = {"429": 1.0}, 0
     number = new_number()
-    with pytest.raises(NoTurn):
+    with pytest.raises(RateLimitTimeout):
         ask(post(base_of(stub), number, once=True, patience=0.0))
     assert stub.log.outcomes["messages", number] == {"429": 1}
     assert taken(stub, number) == 0
@@ -261,7 +261,7 @@ def test_what_is_not_taken_now_is_an_answer_and_is_not_asked_again(stub: Stub, s
     settings.TRACKLY_BREAKER_THRESHOLD = 2
 
     def reads_later(_: Response) -> str:
-        raise OutboundError("not by this sender", Verdict.LATER)
+        raise OutboundError("not by this sender", Failure.DEFERRED)
 
     def fails() -> None:
         stub.faults.shares = {"500": 1.0}
@@ -275,7 +275,7 @@ def test_what_is_not_taken_now_is_an_answer_and_is_not_asked_again(stub: Stub, s
     fails()
     with pytest.raises(OutboundError) as caught:
         ask(caller().ask("twilio_messages", number, later, reads_later))
-    assert caught.value.verdict is Verdict.LATER
+    assert caught.value.failure is Failure.DEFERRED
     fails()
     assert not breaker.is_open
     fails()
@@ -305,7 +305,7 @@ def test_without_a_permit_nothing_is_sent_and_that_says_nothing_of_the_service(
     settings.TRACKLY_BREAKER_THRESHOLD = 1
 
     async def refuses() -> float:
-        raise OutboundError("not any more", Verdict.LATER)
+        raise OutboundError("not any more", Failure.DEFERRED)
 
     number = new_number()
     with pytest.raises(OutboundError, match="not any more"):
@@ -320,7 +320,7 @@ def test_a_request_that_comes_to_be_written_too_late_is_not_written(stub: Stub) 
     async def expired() -> float:
         return boot_clock() - 0.001
 
-    with pytest.raises(NoTurn):
+    with pytest.raises(RateLimitTimeout):
         ask(post(base_of(stub), late, once=True, permit=expired))
     assert ask(post(base_of(stub), number, once=True, permit=always))
     assert (stub.asked("messages", late), taken(stub, number)) == (0, 1)
@@ -346,6 +346,6 @@ def test_the_last_look_at_the_clock_is_when_the_connection_stands(
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", connects)
     number = new_number()
-    with pytest.raises(NoTurn):
+    with pytest.raises(RateLimitTimeout):
         ask(post(base_of(stub), number, once=True, permit=permit))
     assert stub.asked("messages", number) == 0

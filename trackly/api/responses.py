@@ -25,10 +25,10 @@ def accepted_or_summary(job: BulkJob, wait: Wait) -> Response:
         response = Response(_raw_summary(job), headers={"Location": path_of(job)})
     else:
         response = accepted(job)
-    return tell_applied(response, wait, granted=granted)
+    return set_preference_headers(response, wait, granted=granted)
 
 
-def tell_applied(response: Response, wait: Wait, *, granted: bool) -> Response:
+def set_preference_headers(response: Response, wait: Wait, *, granted: bool) -> Response:
     """Say which preference was followed (RFC 7240, 3); and that the answer depends on it."""
     response["Vary"] = "Prefer"
     if wait.applied and granted:

@@ -21,7 +21,7 @@ from ingestion.jobs.waiting import wait_for
 from ingestion.models import BulkJob, JobKind
 from ingestion.pipeline.entries import Outcome, find_lists, read
 from ingestion.tasks import send
-from trackly.api.responses import accepted, path_of, tell_applied
+from trackly.api.responses import accepted, path_of, set_preference_headers
 
 
 def create(account: Account, request: HttpRequest) -> Response:
@@ -37,7 +37,7 @@ def create(account: Account, request: HttpRequest) -> Response:
     wait = wait_of(request)
     job, granted = wait_for(job, wait.seconds)
     response = _answer(job) if job.has_ended else accepted(job)
-    return tell_applied(response, wait, granted=granted)
+    return set_preference_headers(response, wait, granted=granted)
 
 
 def _accept(account: Account, body: bytes, once: IdempotencyKey | None) -> BulkJob:

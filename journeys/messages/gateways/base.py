@@ -41,8 +41,8 @@ class Gateway(Protocol):
     async def send(self, caller: Caller, message: Outgoing, permit: Permit | None = None) -> str:
         """Hand a message over, once; the gateway's id of it (empty: it has none).
 
-        `permit` is asked before each try. Raises what it raises, and OutboundError: MAYBE where the gateway
-        may have the message all the same.
+        `permit` is asked before each try. Raises what it raises, and OutboundError: AMBIGUOUS where the
+        gateway may have the message all the same.
         """
 
     async def find(self, caller: Caller, message: Outgoing, key: int, age: timedelta) -> Found:

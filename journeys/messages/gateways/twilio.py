@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 from django.conf import settings
 
-from core.outbound import Caller, Endpoint, OutboundError, Permit, Request, Response, Verdict
+from core.outbound import Caller, Endpoint, Failure, OutboundError, Permit, Request, Response
 from core.outbound.twilio import CREDENTIALS, REFUSED, TOO_FAST, credentials, error_code
 from journeys.messages.gateways.base import Found, OptedOut, Outgoing
 
@@ -166,7 +166,7 @@ def _moment(said: str | None) -> datetime | None:
 
 
 def read(response: Response) -> str:
-    """The message's SID. Raises OutboundError, TooFast.
+    """The message's SID. Raises OutboundError, RateLimited.
 
     A refusal without a code of Twilio's may be of something in between, which may have passed the message on.
     """
@@ -178,19 +178,19 @@ def read(response: Response) -> str:
     except OutboundError as exc:
         if error_code(response) and response.status < _SERVER_ERROR:
             raise
-        raise OutboundError(str(exc), Verdict.MAYBE) from exc
+        raise OutboundError(str(exc), Failure.AMBIGUOUS) from exc
 
 
 def _check(response: Response) -> None:
     code = error_code(response)
     if code in TOO_FAST:
-        ENDPOINT.too_fast(response)
+        ENDPOINT.rate_limited(response)
     if code == _OPTED_OUT:
-        raise OptedOut("the contact has opted out (21610)", Verdict.NOT_THIS)
+        raise OptedOut("the contact has opted out (21610)", Failure.PERMANENT)
     if code in REFUSED:
         ENDPOINT.refused(code)
     if code in _NOT_THIS_MESSAGE:
-        raise OutboundError(f"refused with {code}", Verdict.NOT_THIS)
+        raise OutboundError(f"refused with {code}", Failure.PERMANENT)
     if code and code not in _GENERAL and response.status < _SERVER_ERROR:
-        raise OutboundError(f"not taken from this number: {code}", Verdict.LATER)
+        raise OutboundError(f"not taken from this number: {code}", Failure.DEFERRED)
     ENDPOINT.check_status(response, code=code)
