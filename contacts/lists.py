@@ -10,8 +10,8 @@ from psycopg import errors
 from accounts.models import Account
 from contacts import phone
 from contacts.models import MAX_NAME_CHARACTERS, ListStatus, SendingList
-from contacts.payload import storable
 from core import codec
+from core.codec import storable
 from core.http.errors import ApiError
 
 _NAMES = ("brand_name", "list_name")

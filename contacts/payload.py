@@ -1,32 +1,21 @@
-"""The contact object: its fields, its rules, and what is said where one is broken (contract, "A contact")."""
+"""The contact object: its rules, and what is said where one is broken (contract, "A contact")."""
 
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
 from contacts import phone
+from contacts.fields import EVIDENCE, MAX_FIELD_NAMES, Fields, read_custom_fields
 from core import codec
 
 T = TypeVar("T")
 
 MAX_CONTACT_BYTES = 4_000
-MAX_URL_CHARACTERS = 2_048
 _DEEPEST = codec.MODEST_DEPTH + 1
 """Levels of nesting; the contact itself is one."""
 _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e16  # repr() writes such a number without an exponent
-MAX_FIELD_NAMES = 200
-MAX_NUMBER_CHARACTERS = 40
-"""Of a number in custom_fields, as PostgreSQL stores it: without an exponent."""
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
-"""The common notation, four decimal parts; `ipaddress` reads it, too."""
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:[/?#][!-~]*)?")
-_UNPRINTABLE = re.compile(r"[\x00- \x7f]")
 
 
 class ContactError(Exception):
@@ -53,11 +42,11 @@ class Contact(msgspec.Struct, gc=False):
     skip_journey_if_exists: bool
     use_validation: bool
     signup_date: datetime | None
-    ip_address: str | None
-    url: str
-    custom_fields: dict[str, Any] = {}
+    evidence: tuple[Any, ...]
+    """Of the consent, in the order of EVIDENCE; None: was not sent."""
+    custom_fields: dict[str, Any]
     """Only ever replaced, never changed."""
-    replace_custom_fields: bool = False
+    replace_custom_fields: bool
 
 
 def is_too_deep(raw: bytes) -> bool:
@@ -100,31 +89,15 @@ def parse(raw: bytes, value: Any) -> Contact:
         skip_journey_if_exists=_boolean(value, "skip_journey_if_exists", default=True),
         use_validation=_boolean(value, "use_validation", default=False),
         signup_date=_optional(value, "signup_date", codec.read_moment),
-        ip_address=_optional(value, "ip_address", _ip_address),
-        url=_optional(value, "url", _url) or "",
-        custom_fields=_optional(value, "custom_fields", _custom_fields) or {},
+        evidence=tuple([_optional(value, name, read) for name, read in EVIDENCE.items()]),
+        custom_fields=_optional(value, "custom_fields", read_custom_fields) or {},
         # Without custom_fields there is nothing to replace them with; `{}` empties them.
         replace_custom_fields=_boolean(value, "replace_custom_fields", default=False)
         and "custom_fields" in value,
     )
 
 
-class _Plain(msgspec.Struct, gc=False):
-    """A contact of the usual kind: nothing but what the contract names, in the right types."""
-
-    phone_number: str
-    list_number: str
-    use_journeys: bool = False
-    skip_journey_if_exists: bool = True
-    use_validation: bool = False
-    signup_date: str | None = None
-    ip_address: str | None = None
-    url: str | None = None
-    custom_fields: dict[str, str | bool | int | float] | msgspec.UnsetType = msgspec.UNSET
-    replace_custom_fields: bool = False
-
-
-_plain = msgspec.json.Decoder(_Plain).decode
+_plain = msgspec.json.Decoder(Fields).decode
 
 
 def parse_plain(raw: bytes) -> Contact | None:
@@ -151,9 +124,13 @@ def parse_plain(raw: bytes) -> Contact | None:
             plain.use_journeys,
             plain.skip_journey_if_exists,
             plain.use_validation,
-            None if plain.signup_date is None else codec.read_moment(plain.signup_date),
-            None if plain.ip_address is None else _ip_address(plain.ip_address),
-            "" if plain.url is None else _url(plain.url),
+            None if plain.signup_date is msgspec.UNSET else codec.read_moment(plain.signup_date),
+            tuple(
+                [
+                    None if (given := getattr(plain, name)) is msgspec.UNSET else read(given)
+                    for name, read in EVIDENCE.items()
+                ]
+            ),
             {} if fields is msgspec.UNSET else fields,
             plain.replace_custom_fields and fields is not msgspec.UNSET,
         )
@@ -188,68 +165,3 @@ def _optional(value: Mapping[str, Any], name: str, read: Callable[[Any], T]) -> 
         return read(value[name])
     except (ValueError, OverflowError) as exc:
         raise _invalid(name, str(exc)) from exc
-
-
-def _ip_address(given: Any) -> str:
-    """IPv4 or IPv6, without a zone (`%eth0` means something on one machine only)."""
-    message = "must be an IPv4 or IPv6 address"
-    if isinstance(given, str) and _IPV4.fullmatch(given):
-        return given
-    if not isinstance(given, str) or "%" in given:
-        raise ValueError(message)
-    try:
-        return str(ipaddress.ip_address(given))
-    except ValueError as exc:
-        raise ValueError(message) from exc
-
-
-def _url(given: Any) -> str:
-    message = f"must be an http or https URL of up to {MAX_URL_CHARACTERS:,} characters"
-    if not isinstance(given, str) or len(given) > MAX_URL_CHARACTERS:
-        raise ValueError(message)
-    if _PLAIN_URL.fullmatch(given):
-        return given
-    if _UNPRINTABLE.search(given) or not storable(given):
-        raise ValueError(message)
-    try:
-        parts = urlsplit(given)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError as exc:
-        raise ValueError(message) from exc
-    if not valid:
-        raise ValueError(message)
-    return given
-
-
-def _custom_fields(given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise ValueError("must be an object")
-    if len(given) > MAX_FIELD_NAMES:
-        raise ValueError(f"must not have more than {MAX_FIELD_NAMES} names")
-    for key, value in given.items():
-        if not storable(key):
-            raise ValueError("has a name with a character that can't be stored")
-        if isinstance(value, codec.OutOfRange):
-            raise ValueError("has a number that is out of range")
-        if isinstance(value, str):
-            if not storable(value):
-                raise ValueError("has a text with a character that can't be stored")
-        elif not isinstance(value, int | float):  # bool is an int
-            raise ValueError("must hold strings, numbers and booleans only")
-        elif (
-            len(f"{Decimal(repr(value)):f}" if isinstance(value, float) else str(value))
-            > MAX_NUMBER_CHARACTERS
-        ):
-            raise ValueError(f"has a number of more than {MAX_NUMBER_CHARACTERS} characters")
-    return given
-
-
-def storable(text: str) -> bool:
-    """Whether PostgreSQL can hold the text: it has no U+0000 and is encodable, so no lone surrogates."""
-    if "\x00" in text:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

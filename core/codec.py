@@ -150,3 +150,14 @@ def _items(text: str) -> Iterator[bytes]:
         yield text[start:position].encode()
         position = _skip(text, position)
         position += text[position] == ","
+
+
+def storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: it has no U+0000 and is encodable, so no lone surrogates."""
+    if "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

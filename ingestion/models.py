@@ -164,7 +164,7 @@ class IncidentKind(models.TextChoices):
     SENT_AGAIN = "sent_again"
     """No worker had the slices: their message was lost, or their worker."""
     SETTLED = "settled"
-    """All slices had ended, but the job was not settled: the chord's body was lost."""
+    """All slices had ended, but the job was not finalized: the chord's body was lost."""
     HALVED = "halved"
     """A slice failed time and again."""
     GIVEN_UP = "given_up"

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +17,8 @@ from core.outbound import backoff
 from core.redis_client import client
 from ingestion import incidents
 from ingestion.jobs import fairness, recovery
-from ingestion.jobs import finalize as settling
 from ingestion.jobs import process as processing
+from ingestion.jobs.finalize import finalize
 from ingestion.models import BulkJob, IncidentKind, Lane
 
 logger = structlog.get_logger(__name__)
@@ -47,7 +46,7 @@ def send_next(account_id: int) -> None:
 
 
 def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
-    """Send the slices as a chord whose body settles the job; one alone needs none, its end is the job's.
+    """Send the slices as a chord whose body finalizes the job; one alone needs none, its end is the job's.
 
     Raises nothing. Where the broker is away nothing is sent and nothing is lost: the sweep will send them.
     """
@@ -61,7 +60,7 @@ def fan_out(job_id: UUID, slice_ids: Sequence[int], lane: Lane) -> None:
         if len(header) == 1:
             header[0].apply_async(ignore_result=True)  # its end is in the database
         else:
-            chord(header)(settle.si(str(job_id)))
+            chord(header)(finalize_job.si(str(job_id)))
     except Exception as exc:
         _broker.has_failed()
         logger.warning("dispatch_failed", job=str(job_id), slices=len(slice_ids), exc_info=exc)
@@ -89,43 +88,38 @@ _broker = _Broker()
 def process_slice(self: "Task[Any, Any]", job_id: str, slice_id: int) -> None:
     """A member of the chord: one slice. Tried again until it succeeds or is given up.
 
-    The one that moves the job's last contact settles it in its own transaction, without waiting for the
+    The one that moves the job's last contact finalizes it in its own transaction, without waiting for the
     chord's body.
     """
     try:
-        made = processing.process(slice_id, by=self.request.id or "", at_end=_settle_within)
-        for lane, slice_ids in processing.by_lane(made).items():
+        done = processing.process(slice_id, by=self.request.id or "")
+        for lane, slice_ids in processing.by_lane(done.made).items():
             fan_out(UUID(job_id), slice_ids, lane)
-        if made:
+        if done.made:
             send_next(BulkJob.objects.values_list("account_id", flat=True).get(pk=job_id))
+        elif done.ended_for is not None:
+            send_next(done.ended_for)
     except Exception as exc:
         logger.warning("slice_raised", slice=slice_id, job=job_id, exc_info=exc)
         raise self.retry(exc=exc, countdown=backoff(self.request.retries + 1)) from exc
 
 
 @shared_task(name="contacts.bulk.tasks.settle", ignore_result=True)
-def settle(job_id: str) -> None:
+def finalize_job(job_id: str) -> None:
     """The chord's body: the summary. Too early (slices were put off, or sent twice) it does nothing."""
-    _settle(UUID(job_id))
+    _finalize(UUID(job_id))
 
 
-def _settle(job_id: UUID) -> None:
+def _finalize(job_id: UUID) -> None:
     """End the job if that is due, and send its account's next."""
-    account_id = settling.settle(job_id)
+    account_id = finalize(job_id)
     if account_id is not None:
         send_next(account_id)
 
 
-def _settle_within(job_id: UUID) -> None:
-    """The same in the caller's transaction; the next is sent after its commit."""
-    account_id = settling.finalize_within(job_id)
-    if account_id is not None:
-        transaction.on_commit(partial(send_next, account_id))
-
-
 @shared_task(name="contacts.bulk.tasks.sweep", ignore_result=True)
 def sweep(every: float = 0.0) -> None:
-    """By beat: send stalled slices again, settle jobs that were left unsettled, keep tallies short.
+    """By beat: send stalled slices again, finalize jobs that were left unfinished, keep tallies short.
 
     `every`: seconds that must lie between two runs (core.leases).
     """
@@ -141,9 +135,9 @@ def sweep(every: float = 0.0) -> None:
         for job_id in recovery.orphans():
             incidents.note(IncidentKind.SETTLED, job=job_id, count=1)
             try:
-                _settle(job_id)
+                _finalize(job_id)
             except Exception:
-                logger.exception("not_settled", job=str(job_id))
+                logger.exception("finalize_failed", job=str(job_id))
         for account_id in fairness.waiting():
             send_next(account_id)
         tally.add_up()

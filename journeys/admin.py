@@ -17,8 +17,8 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 
-from contacts.payload import storable
 from core.admin import ReadOnlyAdmin, TableAdmin
+from core.codec import storable
 from journeys import conditions
 from journeys.builder import drafts, flow, forms, names, trial
 from journeys.builder.drafts import TITLES, Fault

@@ -42,8 +42,8 @@ def work(asked: dict[str, Any]) -> None:
         BulkSlice.objects.filter(job=asked["job"], status="pending").values_list("pk", flat=True)
     ):
         for slice_id in pending:
-            process.process(slice_id, at_end=finalize.finalize_within)
-    finalize.settle(asked["job"])
+            process.process(slice_id)
+    finalize.finalize(asked["job"])
 
 
 _OF_WORK = (

@@ -17,7 +17,6 @@ from contacts.models import SendingList
 from core import sql
 from ingestion.batch import read_batch
 from ingestion.intake.accept import accept
-from ingestion.jobs.finalize import settle_within
 from ingestion.jobs.process import process
 from ingestion.models import BulkJob
 from journeys.models import Journey
@@ -104,7 +103,7 @@ def accept_batch(account: Account, *contacts: Any) -> tuple[BulkJob, list[int]]:
 def drive(slice_ids: list[int]) -> None:
     """Process slices, and those that are made of them, until none is left."""
     while slice_ids:
-        slice_ids += process(slice_ids.pop(), at_end=settle_within)
+        slice_ids += process(slice_ids.pop()).made
 
 
 def chargeable_account() -> Account:

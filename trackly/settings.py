@@ -109,7 +109,7 @@ TRACKLY_MAX_WAIT = env.float("TRACKLY_MAX_WAIT", default=30.0)
 TRACKLY_MAX_WAITERS = env.int("TRACKLY_MAX_WAITERS", default=12)
 # Seconds for which a worker has a slice to itself; live look-ups renew it.
 TRACKLY_SLICE_LEASE = env.float("TRACKLY_SLICE_LEASE", default=60.0)
-# Seconds after which the sweep sends again a slice that no worker has begun, and settles an unsettled job.
+# Seconds after which the sweep sends again a slice that no worker has begun, or finalizes a job left open.
 TRACKLY_SWEEP_AFTER = env.float("TRACKLY_SWEEP_AFTER", default=10.0)
 # Attempts at a slice that fail, before its contacts become internal_error.
 TRACKLY_SLICE_ATTEMPTS = env.int("TRACKLY_SLICE_ATTEMPTS", default=4)

@@ -1,11 +1,12 @@
 """The end of a slice that could not be processed: its contacts are internal_error."""
 
+from collections.abc import Sequence
+
 import structlog
 
-from ingestion import incidents
 from ingestion.batch import phone_number_of
-from ingestion.jobs.claims import AtEnd, Claim, claim, commit, end_job, finish, later_on
-from ingestion.models import IncidentKind, SliceStatus
+from ingestion.jobs.claims import Claim, claim, commit, finish
+from ingestion.models import SliceStatus
 from ingestion.pipeline.apply import Counts
 from ingestion.pipeline.entries import Entry, read
 from ingestion.pipeline.report import report
@@ -17,24 +18,23 @@ def give_up(slice_id: int) -> None:
     """End a pending slice without processing or even reading it: its contacts are internal_error."""
     taken = claim(slice_id, anyway=True)
     if taken is not None:
-        give_up_claimed(taken, unread=True)
+        entries = unread(taken)
+        commit(taken, lambda: fail(taken, entries))
 
 
-def give_up_claimed(
-    taken: Claim, *, unread: bool, noted: bool = False, at_end: AtEnd = later_on
-) -> list[int]:
-    """The same for a claimed slice. `unread`: do not even decode its contacts; `noted`: as an incident."""
-    read_one = _unread if unread else _read_if_possible
-    entries = [read_one(index, raw) for index, raw in taken.items]
+def fail(taken: Claim, entries: Sequence[Entry]) -> bool:
+    """End the claimed slice as failed, in the caller's transaction; whether its job may end, too."""
+    return finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED)
 
-    def effect() -> list[int]:
-        if noted:
-            incidents.note(IncidentKind.GIVEN_UP, job=taken.job_id, slice_id=taken.id, count=len(entries))
-        if finish(taken, report(entries, Counts(), {}), SliceStatus.FAILED):
-            end_job(taken, at_end)
-        return []
 
-    return commit(taken, effect)
+def unread(taken: Claim) -> list[Entry]:
+    """The slice's contacts, not decoded: to read them may be what kills."""
+    return [_unread(index, raw) for index, raw in taken.items]
+
+
+def as_far_as_readable(taken: Claim) -> list[Entry]:
+    """The slice's contacts, each read unless that fails."""
+    return [_read_if_possible(index, raw) for index, raw in taken.items]
 
 
 def _unread(index: int, raw: bytes) -> Entry:

@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
-from uuid import UUID
+from typing import Any, TypeVar
 
-import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 
 from core import codec, sql
 from ingestion import logs
@@ -17,7 +15,7 @@ from ingestion.batch import Item, unpack
 from ingestion.models import SliceStatus
 from ingestion.pipeline.report import Report
 
-logger = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 # One statement claims the slice and reads what is needed. Until its lease expires a slice stays with the
 # lease holder: the sweep may have sent it twice. An expired lease counts as a failed attempt; so does one
@@ -135,12 +133,12 @@ def keep(slice_id: int) -> None:
     sql.retry_on_conflict(lambda: sql.rows(_KEEP, {"id": slice_id}))
 
 
-def commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
-    """Run `effect` in a transaction, unless the slice has ended meanwhile."""
+def commit(taken: Claim, effect: Callable[[], T]) -> T | None:
+    """Run `effect` in a transaction and return what it returns; None if the slice has ended meanwhile."""
 
-    def once() -> list[int]:
+    def once() -> T | None:
         sql.prefer_indexes()
-        return effect() if sql.rows(_IS_PENDING, {"id": taken.id}) else []
+        return effect() if sql.rows(_IS_PENDING, {"id": taken.id}) else None
 
     return sql.retry_on_conflict(once)
 
@@ -148,8 +146,8 @@ def commit(taken: Claim, effect: Callable[[], list[int]]) -> list[int]:
 def finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) -> bool:
     """Mark the slice as ended, with what it did, and move the job's counters.
 
-    Returns whether every contact of the job has been processed, or none shall be any more: then to settle it
-    is worth a try.
+    Returns whether every contact of the job has been processed, or none shall be any more: then it may be
+    possible to finalize the job.
     """
     [job] = sql.rows(
         _FINISH,
@@ -179,21 +177,3 @@ def finish(taken: Claim, done: Report, status: SliceStatus, *, later: int = 0) -
         )
     )
     return bool(job["may_end"])
-
-
-AtEnd = Callable[[UUID], object]
-"""Called with a job's id, in the transaction of the slice that moved its last contact."""
-
-
-def later_on(job_id: UUID) -> None:
-    """Settle the job another time."""
-
-
-def end_job(taken: Claim, at_end: AtEnd) -> None:
-    """Settle the job. Where it can't be, that is no fault of the slice's, and the sweep tries again."""
-    try:
-        at_end(taken.job_id)
-    except DatabaseError:
-        raise  # the transaction is lost
-    except Exception:
-        logger.exception("not_settled", job=str(taken.job_id))

@@ -12,7 +12,7 @@ from billing.gate import require_billable
 from core import codec
 from core.http.errors import ApiError
 from ingestion.batch import look_over, new_slice, unpack
-from ingestion.jobs.finalize import settle
+from ingestion.jobs.finalize import finalize
 from ingestion.models import BulkJob, BulkSlice, JobStatus, Lane, SliceStatus
 from ingestion.pipeline.screening import RUN_AGAIN
 
@@ -101,7 +101,7 @@ def _joined(entries: list[bytes]) -> str:
 def cancel(job_id: UUID) -> None:
     """Stop what has not taken effect; what has stays. Raises 409 `not_cancellable` once the job has ended.
 
-    Sets a flag in the job's row, which the transaction that settles the job acts on. Where a worker is just
+    Sets a flag in the job's row, which the transaction that finalizes the job acts on. Where a worker is just
     committing a slice, the job ends after that commit; a worker whose slice was cancelled meanwhile learns it
     when it commits, and writes nothing.
     """
@@ -111,4 +111,4 @@ def cancel(job_id: UUID) -> None:
             raise ApiError(409, "not_cancellable", f"The job has ended: it is {job.status}.")
         job.cancel_requested_at = job.cancel_requested_at or timezone.now()
         job.save(update_fields=["cancel_requested_at"])
-    settle(job_id)
+    finalize(job_id)

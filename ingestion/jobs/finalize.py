@@ -31,7 +31,7 @@ WHERE id = %(id)s RETURNING completed_at
 """
 
 
-def settle(job_id: UUID) -> int | None:
+def finalize(job_id: UUID) -> int | None:
     """End the job if all its slices have ended; its account's id if that ended it, else None.
 
     A single conditional step that may run any number of times, at once, and too early.
@@ -41,7 +41,7 @@ def settle(job_id: UUID) -> int | None:
 
 
 def finalize_within(job_id: UUID) -> int | None:
-    """`settle`, as a part of the caller's transaction; waiting requests are woken after its commit."""
+    """`finalize`, as a part of the caller's transaction; waiting requests are woken after its commit."""
     job = next(iter(sql.rows(_LOCK, {"id": job_id})), None)
     if job is None or job["has_ended"]:
         return None

@@ -2,32 +2,23 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
+from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q
 
 from billing import ledger
 from core import sql
 from ingestion import incidents, logs
 from ingestion.batch import Item, cut, look_over, new_slice
-from ingestion.jobs.abandon import give_up_claimed
-from ingestion.jobs.claims import (
-    FAILED,
-    RELEASE,
-    AtEnd,
-    Claim,
-    claim,
-    commit,
-    end_job,
-    finish,
-    keep,
-    later_on,
-)
+from ingestion.jobs import abandon
+from ingestion.jobs.claims import FAILED, RELEASE, Claim, claim, commit, finish, keep
+from ingestion.jobs.finalize import finalize, finalize_within
 from ingestion.models import BulkJob, BulkSlice, IncidentKind, Lane, SliceStatus
 from ingestion.pipeline import screening
 from ingestion.pipeline.apply import Counts, write
@@ -38,35 +29,60 @@ from ingestion.pipeline.screening import Findings
 logger = structlog.get_logger(__name__)
 
 
-def process(slice_id: int, *, by: str = "", at_end: AtEnd = later_on) -> list[int]:
-    """Process a slice; returns the ids of the slices that were made of it: what needs the network, or halves.
+@dataclass(frozen=True)
+class Processed:
+    """What the processing of a slice leaves to do, once it is committed."""
 
-    Nothing happens if it has ended or another worker holds its lease. Raises whatever goes wrong; nothing has
-    taken effect then, but the failure counts. A slice that failed twice is halved, and its halves after one
-    more failure, so that a contact which kills its worker does not keep the others. `by`: the task's id;
-    `at_end`: what settles the job, called if this may be its last slice, and committed with it; also where
-    the slice is not run and the job may end: it was cancelled, or could not be settled before.
+    made: list[int] = field(default_factory=list)
+    """The ids of the slices that were made of it: what needs the network, or halves. They are to be sent."""
+    ended_for: int | None = None
+    """The id of the account whose job has ended with this slice; its next job can be sent."""
+
+
+def process(slice_id: int, *, by: str = "") -> Processed:
+    """Process a slice, and finalize its job in the same transaction if this was its last.
+
+    Nothing happens if it has ended or another worker holds its lease, except that a job is finalized which is
+    due: it was cancelled, or could not be finalized before. Raises whatever goes wrong; nothing has taken
+    effect then, but the failure counts. A slice that failed twice is halved, and its halves after one more
+    failure, so that a contact which kills its worker does not keep the others. `by`: the task's id.
     """
     taken = claim(slice_id, by=by)
     if taken is None:
-        over = Q(job__processed=F("job__total")) | Q(job__cancel_requested_at__isnull=False)
-        unsettled = BulkSlice.objects.filter(over, pk=slice_id, job__completed_at=None)
-        for job_id in unsettled.values_list("job_id", flat=True):
-            sql.retry_on_conflict(partial(at_end, job_id))
-        return []
+        return _finalize_if_due(slice_id)
     logs.bind(job=taken.job_id, request_id=taken.request_id)
     if taken.attempts >= halved_after() and len(groups := look_over(taken.items).groups) > 1:
         return _halve(taken, groups)  # never the last
     if taken.attempts >= settings.TRACKLY_SLICE_ATTEMPTS:
         # To read them may be what kills: then this is the next attempt, and it does not.
         is_deadly = taken.attempts > settings.TRACKLY_SLICE_ATTEMPTS
-        return give_up_claimed(taken, noted=True, unread=is_deadly, at_end=at_end)
+        return _give_up(taken, unread=is_deadly)
     try:
-        return _process(taken, at_end)
+        return _process(taken)
     except Exception as exc:
         outcome = RELEASE if sql.is_lock_timeout(exc) else FAILED
         sql.retry_on_conflict(lambda: sql.rows(outcome, {"id": slice_id}))
         raise
+
+
+def _finalize_if_due(slice_id: int) -> Processed:
+    """End the job of a slice that is not run, if all of its slices have ended, or it was cancelled."""
+    over = Q(job__processed=F("job__total")) | Q(job__cancel_requested_at__isnull=False)
+    due = BulkSlice.objects.filter(over, pk=slice_id, job__completed_at=None)
+    for job_id in due.values_list("job_id", flat=True):
+        return Processed(ended_for=sql.retry_on_conflict(partial(finalize, job_id)))
+    return Processed()
+
+
+def _try_finalize(job_id: UUID) -> int | None:
+    """`finalize_within`. Where that fails it is no fault of the slice's, and the sweep tries again."""
+    try:
+        return finalize_within(job_id)
+    except DatabaseError:
+        raise  # the transaction is lost
+    except Exception:
+        logger.exception("finalize_failed", job=str(job_id))
+        return None
 
 
 def by_lane(slice_ids: Sequence[int]) -> dict[Lane, list[int]]:
@@ -83,11 +99,23 @@ def halved_after() -> int:
     return int(min(2, settings.TRACKLY_SLICE_ATTEMPTS))
 
 
-def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
+def _give_up(taken: Claim, *, unread: bool) -> Processed:
+    """End the slice as failed: its contacts are internal_error. `unread`: do not even decode them."""
+    entries = abandon.unread(taken) if unread else abandon.as_far_as_readable(taken)
+
+    def effect() -> Processed:
+        incidents.note(IncidentKind.GIVEN_UP, job=taken.job_id, slice_id=taken.id, count=len(entries))
+        may_end = abandon.fail(taken, entries)
+        return Processed(ended_for=_try_finalize(taken.job_id) if may_end else None)
+
+    return commit(taken, effect) or Processed()
+
+
+def _halve(taken: Claim, groups: Sequence[list[Item]]) -> Processed:
     """End the slice with nothing in it; what it held stands in two others."""
     middle = len(groups) // 2
 
-    def effect() -> list[int]:
+    def effect() -> Processed:
         incidents.note(IncidentKind.HALVED, job=taken.job_id, slice_id=taken.id, count=len(taken.items))
         finish(taken, report([], Counts(), {}), SliceStatus.DONE, later=len(taken.items))
         job, counted = BulkJob(pk=taken.job_id), bool(taken.counted_errors)
@@ -97,12 +125,12 @@ def _halve(taken: Claim, groups: Sequence[list[Item]]) -> list[int]:
         ]
         for half in halves:
             half.attempts = halved_after() - 1  # it is under suspicion
-        return [made.pk for made in BulkSlice.objects.bulk_create(halves)]
+        return Processed([made.pk for made in BulkSlice.objects.bulk_create(halves)])
 
-    return commit(taken, effect)
+    return commit(taken, effect) or Processed()
 
 
-def _process(taken: Claim, at_end: AtEnd) -> list[int]:
+def _process(taken: Claim) -> Processed:
     entries = [read(index, raw) for index, raw in taken.items]
     with transaction.atomic():
         sql.prefer_indexes()
@@ -121,8 +149,8 @@ def _process(taken: Claim, at_end: AtEnd) -> list[int]:
         taken.watch.lap("look_up_ms")
     else:
         entries, later = _put_off(entries, found)
-    effect = partial(_take_effect, taken, entries, later, found, predecessors=predecessors, at_end=at_end)
-    return commit(taken, effect)
+    effect = partial(_take_effect, taken, entries, later, found, predecessors=predecessors)
+    return commit(taken, effect) or Processed()
 
 
 def _put_off(entries: Sequence[Entry], found: Findings) -> tuple[list[Entry], list[Entry]]:
@@ -143,9 +171,8 @@ def _take_effect(
     found: Findings,
     *,
     predecessors: Predecessors,
-    at_end: AtEnd,
-) -> list[int]:
-    """Everything that the slice does, in the caller's transaction; the ids of the slices made of `later`."""
+) -> Processed:
+    """Everything that the slice does, in the caller's transaction; `later` becomes slices of its own."""
     entries = [copy(entry) for entry in entries]  # may be called again after a rollback
     charged = ledger.record(taken.account_id, found.new_validations)
     known = {**found.validations, **found.new_validations}
@@ -158,15 +185,13 @@ def _take_effect(
     counts, opted_out = write(entries, found, accepted_at=taken.accepted_at, predecessors=predecessors)
     may_end = finish(taken, report(entries, counts, opted_out), SliceStatus.DONE, later=len(later))
     if not later:
-        if may_end:
-            end_job(taken, at_end)
-        return []
+        return Processed(ended_for=_try_finalize(taken.job_id) if may_end else None)
     job = BulkJob(pk=taken.job_id)
     made = [
         new_slice(job, items, Lane.LIVE, counted_as_errors=bool(taken.counted_errors))
         for items in cut(_by_number(later), settings.TRACKLY_LIVE_SLICE_SIZE)
     ]
-    return [live.pk for live in BulkSlice.objects.bulk_create(made)]
+    return Processed([live.pk for live in BulkSlice.objects.bulk_create(made)])
 
 
 def _by_number(entries: Sequence[Entry]) -> list[list[Item]]:

@@ -1,4 +1,4 @@
-"""What the sweep finds: stalled slices, and jobs that were not settled: Redis carries hints."""
+"""What the sweep finds: stalled slices, and jobs that were not finalized: Redis carries hints."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -51,5 +51,5 @@ def orphans() -> list[UUID]:
     pending = BulkSlice.objects.filter(job=OuterRef("pk"), status=SliceStatus.PENDING)
     before = sql.now() - timedelta(seconds=settings.TRACKLY_SWEEP_AFTER)
     over = ~Exists(pending) | Q(cancel_requested_at__lt=before)
-    unsettled = BulkJob.objects.filter(~Q(status__in=ENDED), over, created_at__lt=before)
-    return list(unsettled.values_list("pk", flat=True)[:_AT_ONCE])
+    unfinished = BulkJob.objects.filter(~Q(status__in=ENDED), over, created_at__lt=before)
+    return list(unfinished.values_list("pk", flat=True)[:_AT_ONCE])

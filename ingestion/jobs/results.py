@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contacts import payload
+from contacts.fields import NAMES
 from core import codec
 from core.http.spreadsheet import cell, line_writer
 from ingestion.batch import unpack
@@ -11,18 +12,6 @@ from ingestion.models import BulkJob, BulkSlice, SliceStatus
 from ingestion.pipeline.entries import IN_PAYLOAD, numbers_as_sent
 
 _LEFT_OUT = codec.dumps({"phone_number": IN_PAYLOAD})[1:-1]
-_FIELDS = (
-    "phone_number",
-    "list_number",
-    "use_journeys",
-    "skip_journey_if_exists",
-    "use_validation",
-    "signup_date",
-    "ip_address",
-    "url",
-    "custom_fields",
-    "replace_custom_fields",
-)
 
 
 def outcomes(job: BulkJob, *, outcome: str | None = None, code: str | None = None) -> list[dict[str, Any]]:
@@ -105,7 +94,7 @@ def _errors(part: BulkSlice) -> dict[int, dict[str, Any]]:
 def errors_csv(job: BulkJob) -> Iterator[str]:
     """The failed contacts as CSV (RFC 4180), line by line: index, code, error, field, the contact as sent."""
     line = line_writer()
-    yield line(("index", "code", "error", "field", *_FIELDS))
+    yield line(("index", "code", "error", "field", *NAMES))
     failed: list[tuple[int, bytes, dict[str, Any]]] = []
     for part in job.slices.exclude(errors="[]").defer("results", "lists"):
         errors = _errors(part)
@@ -118,4 +107,4 @@ def errors_csv(job: BulkJob) -> Iterator[str]:
 def _as_sent(raw: bytes) -> list[Any]:
     readable = len(raw) <= payload.MAX_CONTACT_BYTES and not payload.is_too_deep(raw)
     value = payload.decode(raw) if readable else None
-    return [value.get(name, "") for name in _FIELDS] if isinstance(value, dict) else [""] * len(_FIELDS)
+    return [value.get(name, "") for name in NAMES] if isinstance(value, dict) else [""] * len(NAMES)

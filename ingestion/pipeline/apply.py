@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from contacts import payload, rows
+from contacts import evidence, payload, rows
+from contacts.fields import EVIDENCE
 from contacts.models import SignupMethod
 from core import codec, sql
 from ingestion.pipeline import fields
@@ -23,12 +24,11 @@ from journeys.enroll import Newcomer, enroll, would_enroll
 
 # `+ 0`: found by contact, whatever the planner believes of a list's size; it would read all of a list that
 # was small when it was last analysed.
-_READ_MEMBERSHIPS = """
-SELECT id, contact_id, sending_list_id, host(ip_address) AS ip_address, url, custom_fields::text,
-       unsubscribed_at
+_READ_MEMBERSHIPS = evidence.statement("""
+SELECT id, contact_id, sending_list_id, custom_fields::text, unsubscribed_at, {selected}
 FROM contacts_listcontact
 WHERE contact_id = ANY(%(contacts)s::bigint[]) AND sending_list_id + 0 = ANY(%(lists)s::bigint[])
-"""
+""")
 
 _READ_OPT_OUTS = """
 SELECT contact_id, sending_list_id, unsubscribed_at FROM contacts_listcontact
@@ -36,25 +36,25 @@ WHERE contact_id = ANY(%(contacts)s::bigint[]) AND sending_list_id + 0 = ANY(%(l
     AND unsubscribed_at IS NOT NULL
 """
 
-_INSERT_MEMBERSHIPS = """
+_INSERT_MEMBERSHIPS = evidence.statement("""
 INSERT INTO contacts_listcontact (
-    sending_list_id, contact_id, signup_date, signup_method, ip_address, url, custom_fields,
+    sending_list_id, contact_id, signup_date, signup_method, {columns}, custom_fields,
     unsubscribed_at, created_at, updated_at
 )
-SELECT list, contact, signup_date, %(method)s, ip_address, url, custom_fields, opted_out_at, now(), now()
+SELECT list, contact, signup_date, %(method)s, {columns}, custom_fields, opted_out_at, now(), now()
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (
-    list bigint, contact bigint, signup_date timestamptz, ip_address inet, url text, custom_fields jsonb,
+    list bigint, contact bigint, signup_date timestamptz, {typed}, custom_fields jsonb,
     opted_out_at timestamptz
 )
 RETURNING id, sending_list_id, contact_id
-"""
+""")
 
-_UPDATE_MEMBERSHIPS = """
+_UPDATE_MEMBERSHIPS = evidence.statement("""
 UPDATE contacts_listcontact AS membership
-SET ip_address = input.ip_address, url = input.url, custom_fields = input.custom_fields, updated_at = now()
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (id bigint, ip_address inet, url text, custom_fields jsonb)
+SET ({columns}) = ROW ({of_input}), custom_fields = input.custom_fields, updated_at = now()
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS input (id bigint, {typed}, custom_fields jsonb)
 WHERE membership.id = input.id
-"""
+""")
 
 
 @dataclass
@@ -71,8 +71,7 @@ class _Membership(msgspec.Struct, gc=False):
     list_id: int
     id: int = 0
     signup_date: datetime | None = None
-    ip_address: str | None = None
-    url: str = ""
+    evidence: tuple[Any, ...] = ()
     custom_fields: dict[str, Any] | None = None
     opted_out_at: datetime | None = None
     exists: bool = False
@@ -184,13 +183,14 @@ def _read_memberships(
     }
     if by_ids:
         lists, contacts = (sql.array(set(ids)) for ids in zip(*by_ids, strict=True))
-        for row in sql.rows(_READ_MEMBERSHIPS, {"lists": lists, "contacts": contacts}):
-            membership = by_ids.get((row["sending_list_id"], row["contact_id"]))
+        found = sql.tuples(_READ_MEMBERSHIPS, {"lists": lists, "contacts": contacts})
+        for member_id, contact_id, list_id, custom_fields, opted_out_at, *of_consent in found:
+            membership = by_ids.get((list_id, contact_id))
             if membership is not None:
-                membership.id, membership.exists = row["id"], True
-                membership.ip_address, membership.url = row["ip_address"], row["url"]
-                membership.custom_fields = payload.decode(row["custom_fields"].encode())
-                membership.opted_out_at = row["unsubscribed_at"]
+                membership.id, membership.exists = member_id, True
+                membership.evidence = tuple(of_consent)
+                membership.custom_fields = payload.decode(custom_fields.encode())
+                membership.opted_out_at = opted_out_at
         _inherit_opt_outs(by_ids, predecessors)
     return members
 
@@ -220,7 +220,7 @@ def _apply(entry: Entry, contact: payload.Contact, membership: _Membership, acce
     if not membership.exists:
         membership.exists = membership.is_new = True
         membership.signup_date = contact.signup_date or accepted_at
-        membership.ip_address, membership.url = contact.ip_address, contact.url
+        membership.evidence = evidence.first_of(evidence.NONE, contact.evidence)
         membership.custom_fields = contact.custom_fields
         entry.outcome = Outcome.CREATED
         return
@@ -230,11 +230,10 @@ def _apply(entry: Entry, contact: payload.Contact, membership: _Membership, acce
     if encoded != stored and (error := fields.overflow(merged, encoded)):
         entry.error = error
         return
-    before = (membership.ip_address, membership.url, stored)
-    membership.ip_address = membership.ip_address or contact.ip_address
-    membership.url = membership.url or contact.url
+    before = (membership.evidence, stored)
+    membership.evidence = evidence.first_of(membership.evidence, contact.evidence)
     membership.custom_fields = merged
-    after = (membership.ip_address, membership.url, encoded)
+    after = (membership.evidence, encoded)
     entry.outcome = Outcome.UNCHANGED if before == after else Outcome.UPDATED
     membership.is_changed = membership.is_changed or before != after
 
@@ -244,8 +243,7 @@ def _write_memberships(members: Iterable[_Membership]) -> int:
     changed = [
         {
             "id": membership.id,
-            "ip_address": membership.ip_address,
-            "url": membership.url,
+            **dict(zip(EVIDENCE, membership.evidence, strict=True)),
             "custom_fields": membership.custom_fields,
         }
         for membership in members
@@ -262,8 +260,7 @@ def _write_memberships(members: Iterable[_Membership]) -> int:
                 "list": membership.list_id,
                 "contact": membership.contact_id,
                 "signup_date": membership.signup_date,
-                "ip_address": membership.ip_address,
-                "url": membership.url,
+                **dict(zip(EVIDENCE, membership.evidence, strict=True)),
                 "custom_fields": membership.custom_fields,
                 "opted_out_at": membership.opted_out_at,
             }

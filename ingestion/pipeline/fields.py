@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from contacts import payload
+from contacts.fields import MAX_FIELD_NAMES
 from contacts.payload import ContactError
 from core import codec, sql
 from ingestion.pipeline.entries import Entry, alive
@@ -32,8 +33,8 @@ def overflow(fields: Mapping[str, Any], encoded: bytes) -> ContactError | None:
     """The error of a contact that would make a membership's fields these; None if they are not too many."""
     if len(encoded) > MAX_BYTES:
         message = f"custom_fields would exceed {MAX_BYTES:,} bytes with what the membership has"
-    elif len(fields) > payload.MAX_FIELD_NAMES:
-        message = f"custom_fields would exceed {payload.MAX_FIELD_NAMES} names with what the membership has"
+    elif len(fields) > MAX_FIELD_NAMES:
+        message = f"custom_fields would exceed {MAX_FIELD_NAMES} names with what the membership has"
     else:
         return None
     return ContactError("invalid_field", message, field="custom_fields")

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import FieldInfo, fields
 
-from contacts.payload import storable
+from core.codec import storable
 from journeys import conditions, steps
 from journeys.conditions import Problem, under
 from journeys.steps import WAYS, wait_bounds

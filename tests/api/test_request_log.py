@@ -17,7 +17,6 @@ from core.http.body import read_body
 from core.logs import mask_numbers
 from devstack.stack import Stack
 from ingestion.jobs import waiting
-from ingestion.jobs.finalize import finalize_within
 from ingestion.jobs.process import process
 from ingestion.models import BulkJob, BulkSlice
 from tests.support import contact, new_account, new_number
@@ -77,7 +76,7 @@ def test_a_request_that_waits_says_for_how_long(
     client: Client, key: str, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def process_meanwhile(*_: Any) -> str:
-        process(BulkSlice.objects.get().pk, at_end=finalize_within)
+        process(BulkSlice.objects.get().pk)
         structlog.contextvars.unbind_contextvars("job")
         return "0"
 

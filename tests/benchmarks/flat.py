@@ -178,7 +178,6 @@ def _count(run: Running) -> list[tuple[int, int]]:
     from core.http.body import read_object  # noqa: PLC0415
     from ingestion.batch import read_batch  # noqa: PLC0415
     from ingestion.intake.accept import accept  # noqa: PLC0415
-    from ingestion.jobs.finalize import finalize_within  # noqa: PLC0415
     from ingestion.jobs.process import process  # noqa: PLC0415
     from tests.support import statements  # noqa: PLC0415
 
@@ -186,7 +185,7 @@ def _count(run: Running) -> list[tuple[int, int]]:
     for size in SLICES:
         _, [slice_id] = accept(account, read_batch(read_object(body(first, size))))
         with statements() as sent:
-            process(slice_id, at_end=finalize_within)
+            process(slice_id)
         found.append((size, len(sent)))
         first += size
     return found

@@ -13,7 +13,6 @@ from accounts.keys import create_key
 from accounts.models import Account
 from ingestion.batch import read_batch
 from ingestion.intake.accept import accept
-from ingestion.jobs.finalize import settle
 from ingestion.jobs.process import process
 from ingestion.models import BulkJob, BulkSlice
 from tests.support import LIST, contact, new_account
@@ -32,7 +31,6 @@ def end(account: Account, contacts: list[Any]) -> tuple[BulkJob, int]:
     job, slice_ids = accept(account, read_batch({"contacts": sent}))
     for slice_id in slice_ids:
         process(slice_id)
-    settle(job.pk)
     job.refresh_from_db()
     return job, len(sent)
 

@@ -15,7 +15,6 @@ from devstack.sandbox.server import Stub
 from ingestion import logs
 from ingestion.jobs import control
 from ingestion.jobs import process as processing
-from ingestion.jobs.finalize import finalize_within
 from ingestion.models import BulkJob
 from tests.support import accept_batch, contact, new_account, new_numbers
 from trackly import celery
@@ -43,9 +42,7 @@ def accepted(*contacts: Any) -> tuple[BulkJob, list[int]]:
 def test_a_slice_and_its_job_leave_a_line_each(django_capture_on_commit_callbacks: Any) -> None:
     job, [slice_id] = accepted(contact(), contact("x"), contact("y"), {"phone_number": new_numbers(1)[0]})
     ended, done = sorted(
-        lines_of(
-            lambda: processing.process(slice_id, at_end=finalize_within), django_capture_on_commit_callbacks
-        ),
+        lines_of(lambda: processing.process(slice_id), django_capture_on_commit_callbacks),
         key=lambda line: str(line["event"]),
     )
     assert {name: done.pop(name) >= 0 for name in STAGES & done.keys()} == {
@@ -92,14 +89,12 @@ def test_a_slice_of_the_live_lane_says_how_long_look_ups_took(
     _, [slice_id] = accepted(contact("+12025550101"))
     made: list[int] = []
     [first] = lines_of(
-        lambda: made.extend(processing.process(slice_id, at_end=finalize_within)),
+        lambda: made.extend(processing.process(slice_id).made),
         django_capture_on_commit_callbacks,
     )
     assert (first["size"], first["put_off"]) == (0, 1)
     [live_id] = made
-    lines = lines_of(
-        lambda: processing.process(live_id, at_end=finalize_within), django_capture_on_commit_callbacks
-    )
+    lines = lines_of(lambda: processing.process(live_id), django_capture_on_commit_callbacks)
     [done] = [line for line in lines if line["event"] == "slice_done"]
     assert (done["lane"], done["size"]) == ("live", 1)
     assert set(done) >= STAGES
@@ -120,10 +115,10 @@ def test_what_is_rolled_back_leaves_no_line(
             processing.process(slice_id)
 
     with monkeypatch.context() as patch:
-        patch.setattr(processing, "end_job", fail)
+        patch.setattr(processing, "_try_finalize", fail)
         assert lines_of(run_and_fail, django_capture_on_commit_callbacks) == []
-    [done] = lines_of(lambda: processing.process(slice_id), django_capture_on_commit_callbacks)
-    assert (done["event"], done["attempts"]) == ("slice_done", 1)
+    done, ended = lines_of(lambda: processing.process(slice_id), django_capture_on_commit_callbacks)
+    assert (done["event"], done["attempts"], ended["event"]) == ("slice_done", 1, "job_ended")
 
 
 def test_a_cancelled_job_leaves_its_line(django_capture_on_commit_callbacks: Any) -> None:

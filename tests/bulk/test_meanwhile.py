@@ -18,7 +18,6 @@ from core.http.codes import ErrorCode
 from core.http.errors import ApiError
 from devstack.sandbox.server import Stub
 from ingestion.jobs import control, fairness
-from ingestion.jobs import finalize as settling
 from ingestion.jobs import process as processing
 from ingestion.jobs.results import outcomes
 from ingestion.models import BulkJob, JobStatus
@@ -152,7 +151,7 @@ def test_a_change_between_two_slices_stops_the_second(
 ) -> None:
     settings.TRACKLY_LIVE_SLICE_SIZE = 1
     job, slice_ids = accept_batch(account, paid(), paid())
-    [first, second] = processing.process(slice_ids[0], at_end=settling.finalize_within)
+    [first, second] = processing.process(slice_ids[0]).made
     drive([first])
     change(account)
     drive([second])
@@ -224,7 +223,7 @@ def test_a_list_that_was_deleted_meanwhile_is_not_found_and_nothing_is_charged(
 def test_a_list_that_was_deleted_while_the_look_up_waited_is_not_found(account: Account, stub: Stub) -> None:
     number = new_number()
     job, slice_ids = accept_batch(account, paid(number), contact())
-    later = processing.process(slice_ids[0], at_end=settling.finalize_within)
+    later = processing.process(slice_ids[0]).made
     SendingList.objects.update(status="deleted")
     drive(later)
     assert codes(ended(job)) == [(0, "list_not_found")]

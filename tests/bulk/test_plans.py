@@ -17,7 +17,6 @@ from contacts.models import ListContact, SendingList
 from ingestion.batch import read_batch
 from ingestion.intake.dry_run import dry_run
 from ingestion.jobs import process as processing
-from ingestion.jobs.finalize import finalize_within
 from ingestion.models import BulkJob
 from journeys.engine.advance import advance
 from journeys.engine.claim import claim
@@ -94,7 +93,7 @@ def analyse() -> None:
 def ingest(account: Account, contacts: list[dict[str, Any]]) -> None:
     job, slices = accept_batch(account, *contacts)
     for slice_id in slices:
-        processing.process(slice_id, at_end=finalize_within)
+        processing.process(slice_id)
     assert BulkJob.objects.get(pk=job.pk).status == "completed"
 
 

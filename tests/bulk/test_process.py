@@ -20,8 +20,8 @@ from devstack.sandbox.server import Stub
 from ingestion.batch import read_batch, unpack
 from ingestion.intake.accept import accept
 from ingestion.jobs import claims, control
-from ingestion.jobs import finalize as settling
 from ingestion.jobs import process as processing
+from ingestion.jobs.finalize import finalize
 from ingestion.models import BulkSlice, Incident
 from ingestion.pipeline import screening
 from journeys.models import Enrollment
@@ -35,7 +35,7 @@ def run(account: Account, *contacts: Any) -> dict[str, Any]:
     """A batch from acceptance to summary, without a queue."""
     job, slice_ids = accept_batch(account, *contacts)
     while slice_ids:
-        slice_ids += processing.process(slice_ids.pop(), at_end=settling.finalize_within)
+        slice_ids += processing.process(slice_ids.pop()).made
     job.refresh_from_db()
     assert job.has_ended
     assert job.processed == job.total == job.success_count + job.error_count
@@ -53,7 +53,7 @@ def billed(account: Account) -> Account:
 def test_a_slice_that_runs_again_does_nothing_again() -> None:
     account, _ = new_account()
     job, [slice_id] = accept_batch(account, contact(), contact())
-    assert processing.process(slice_id) == processing.process(slice_id) == []
+    assert processing.process(slice_id).made == processing.process(slice_id).made == []
     job.refresh_from_db()
     assert (job.processed, ListContact.objects.count()) == (2, 2)
 
@@ -115,11 +115,10 @@ def test_a_slice_that_always_breaks_is_given_up_and_the_job_fails(
     pending = [slice_id]
     while pending:
         try:
-            pending += processing.process(pending[0])
+            pending += processing.process(pending[0]).made
         except RuntimeError:
             continue
         pending.pop(0)
-    settling.settle(job.pk)
     job.refresh_from_db()
     codes = [(entry["index"], entry["code"]) for entry in json.loads(job.summary)["errors"]]
     assert (job.status, job.error_count, codes) == (
@@ -136,7 +135,7 @@ def test_a_message_that_comes_twice_is_no_failed_attempt(settings: Any) -> None:
     job, [slice_id] = accept_batch(account, contact())
     assert claims.claim(slice_id) is not None
     for _ in range(10):
-        assert processing.process(slice_id) == []
+        assert processing.process(slice_id).made == []
     assert BulkSlice.objects.get().attempts == 0
     settings.TRACKLY_SLICE_LEASE = -1  # he who took it has fallen silent
     processing.process(slice_id)
@@ -151,7 +150,6 @@ def test_a_slice_whose_workers_all_fall_silent_is_given_up(settings: Any) -> Non
     for _ in range(settings.TRACKLY_SLICE_ATTEMPTS):  # the first finds a slice that nobody has had
         assert claims.claim(slice_id) is not None
     processing.process(slice_id)
-    settling.settle(job.pk)
     job.refresh_from_db()
     assert (job.status, job.error_count) == ("failed", 1)
 
@@ -172,8 +170,7 @@ def test_one_contact_that_kills_its_workers_does_not_keep_the_others(settings: A
             assert claims.claim(pending[0], by="its task") is not None  # and the worker dies
             deaths += 1
         else:
-            pending += processing.process(pending.pop(0), by="its task")
-    assert settling.settle(job.pk)
+            pending += processing.process(pending.pop(0), by="its task").made
     job.refresh_from_db()
     [error] = json.loads(job.summary)["errors"]
     assert (job.status, job.success_count, error["index"], error["code"]) == (
@@ -187,8 +184,7 @@ def test_one_contact_that_kills_its_workers_does_not_keep_the_others(settings: A
     assert kinds == {"halved": 6, "given_up": 1}
     control.retry(job.pk)
     [slice_id] = job.slices.filter(status="pending").values_list("pk", flat=True)
-    assert processing.process(slice_id) == []
-    settling.settle(job.pk)
+    assert processing.process(slice_id).made == []
     job.refresh_from_db()
     assert (job.status, job.success_count, ListContact.objects.count()) == ("completed", 100, 100)
 
@@ -199,9 +195,8 @@ def test_contacts_of_one_number_stay_together_when_a_slice_is_halved() -> None:
     sent = [contact(n, custom_fields={"n": i}) for i, n in enumerate([one, two, one, two, one])]
     job, [slice_id] = accept_batch(account, *sent)
     BulkSlice.objects.update(attempts=2)
-    halves = processing.process(slice_id)
-    assert [processing.process(half) for half in halves] == [[], []]
-    settling.settle(job.pk)
+    halves = processing.process(slice_id).made
+    assert [processing.process(half).made for half in halves] == [[], []]
     job.refresh_from_db()
     assert (job.success_count, job.processed) == (5, 5)
     fields = {m.contact.phone_number: m.custom_fields for m in ListContact.objects.select_related("contact")}
@@ -218,7 +213,6 @@ def test_a_contact_that_can_not_even_be_read_does_not_keep_the_job_from_ending(
     with pytest.raises(ValueError, match="unreadable"):
         processing.process(slice_id)
     processing.process(slice_id)
-    settling.settle(job.pk)
     job.refresh_from_db()
     assert json.loads(job.summary)["errors"][0]["code"] == "internal_error"
 
@@ -262,16 +256,17 @@ def test_what_needs_the_network_is_put_off_and_the_rest_is_visible_first(stub: S
     account = billed(new_account()[0])
     quick = contact()
     job, [slice_id] = accept_batch(account, contact("+12025550112"), quick, contact(use_validation=True))
-    later = processing.process(slice_id)
+    later = processing.process(slice_id).made
     job.refresh_from_db()
     assert (job.status, job.processed) == ("processing", 1)
     assert [row.phone_number for row in Contact.objects.all()] == [quick["phone_number"]]
-    assert not settling.settle(job.pk)
+    assert finalize(job.pk) is None
     assert not stub.log.outcomes
     assert [part.lane for part in BulkSlice.objects.filter(pk__in=later)] == ["live"]
     for put_off in later:
         processing.process(put_off)
-    assert settling.settle(job.pk)
+    job.refresh_from_db()
+    assert job.status == "completed"
     assert Contact.objects.count() == 3
 
 
@@ -387,7 +382,6 @@ def test_text_that_no_column_holds_is_said_back_as_it_was_sent() -> None:
         account, read_batch({"contacts": rb'[{"phone_number":"\ud800\u0000","list_number":"x"}]'})
     )
     processing.process(slice_id)
-    settling.settle(job.pk)
     job.refresh_from_db()
     assert r'"phone_number":"\ud800\u0000"' in job.summary
 
@@ -477,13 +471,14 @@ def test_an_answer_that_was_paid_for_outlives_the_worker_that_got_it(
     account = billed(new_account()[0])
     [number] = new_numbers(1)
     job, [slice_id] = accept_batch(account, contact(number, use_validation=True))
-    [live] = processing.process(slice_id)
+    [live] = processing.process(slice_id).made
     monkeypatch.setattr(processing, "_take_effect", _raise(RuntimeError("killed before the commit")))
     with pytest.raises(RuntimeError):
         processing.process(live)
     assert (LedgerEntry.objects.count(), Validation.objects.count()) == (0, 0)
     monkeypatch.undo()
     processing.process(live)
-    assert settling.settle(job.pk)
+    job.refresh_from_db()
+    assert job.status == "completed"
     assert stub.asked("telnyx", number) == 1
     assert LedgerEntry.objects.values_list("validation__phone_number", flat=True).get() == number

@@ -1,4 +1,4 @@
-"""The sweep: what was lost on the way is sent again, what was not settled is settled."""
+"""The sweep: what was lost on the way is sent again, what was not finalized is finalized."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from ingestion.batch import read_batch
 from ingestion.intake.accept import accept
 from ingestion.jobs import process as processing
 from ingestion.jobs import recovery
-from ingestion.jobs.finalize import settle
+from ingestion.jobs.finalize import finalize
 from ingestion.models import BulkJob, BulkSlice, Lane
 from tests.support import new_account
 
@@ -96,28 +96,35 @@ def test_what_is_done_is_never_sent_again() -> None:
     assert not recovery.take_stalled()
 
 
-def test_a_job_that_nobody_settled_is_settled_by_the_sweep() -> None:
+def left_unfinished(slice_id: int) -> None:
+    """Process the job's last slice, as it would where the summary could not be made."""
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(processing, "finalize_within", lambda _: None)
+        processing.process(slice_id)
+
+
+def test_a_job_that_was_left_unfinished_is_finalized_by_the_sweep() -> None:
     job, slice_id = accepted(61)
     assert recovery.orphans() == []
-    processing.process(slice_id)
+    left_unfinished(slice_id)
     assert recovery.orphans() == [job.pk]
     tasks.sweep()
     job.refresh_from_db()
     assert (job.status, recovery.orphans()) == ("completed", [])
 
 
-def test_a_job_that_can_not_be_settled_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_can_not_be_finalized_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     (first, first_slice), (second, second_slice) = accepted(63), accepted(62)
     for slice_id in (first_slice, second_slice):
-        processing.process(slice_id)
+        left_unfinished(slice_id)
     broken = recovery.orphans()[0]
 
     def failing(job_id: UUID) -> int | None:
         if job_id == broken:
             raise ValueError("broken")
-        return settle(job_id)
+        return finalize(job_id)
 
-    monkeypatch.setattr("ingestion.jobs.finalize.settle", failing)
+    monkeypatch.setattr("ingestion.tasks.finalize", failing)
     tasks.sweep()
     statuses = dict(BulkJob.objects.values_list("pk", "status"))
     assert statuses.pop(broken) == "processing"
@@ -144,17 +151,17 @@ def test_without_a_broker_acceptance_goes_on(
     assert BulkSlice.objects.get().status == "pending"
 
 
-def test_settling_a_job_that_is_gone_or_has_ended_changes_nothing() -> None:
+def test_finalizing_a_job_that_is_gone_or_has_ended_changes_nothing() -> None:
     job, slice_id = accepted(0)
     processing.process(slice_id)
-    tasks.settle(str(job.pk))
+    tasks.finalize_job(str(job.pk))
     before = BulkJob.objects.values().get()
-    tasks.settle(str(job.pk))
-    tasks.settle(str(uuid4()))
+    tasks.finalize_job(str(job.pk))
+    tasks.finalize_job(str(uuid4()))
     assert BulkJob.objects.values().get() == before
 
 
-def test_the_last_slice_of_a_job_settles_it(settings: Any) -> None:
+def test_the_last_slice_of_a_job_finalizes_it(settings: Any) -> None:
     settings.TRACKLY_SLICE_SIZE = 1
     account, _ = new_account()
     job, [first, second] = accept(account, read_batch({"contacts": b"[1, 2]"}))

@@ -14,8 +14,8 @@ from contacts.models import ListContact
 from core.http.errors import ApiError
 from devstack.sandbox.server import Stub
 from ingestion.jobs import abandon, control, fairness
-from ingestion.jobs import finalize as settling
 from ingestion.jobs import process as processing
+from ingestion.jobs.finalize import finalize
 from ingestion.jobs.results import errors_csv, outcomes
 from ingestion.models import BulkJob, BulkSlice
 from lookups.models import Lookup
@@ -198,7 +198,7 @@ def test_a_retry_that_can_not_be_processed_fails_like_any_other(
     job = run(account, paid(SILENT), contact())
     [slice_id] = retried(job)
     abandon.give_up(slice_id)
-    settling.settle(job.pk)
+    finalize(job.pk)
     assert (fresh(job).status, codes(job)) == ("failed", [(0, "internal_error")])
     answered(monkeypatch)
     drive(retried(job))
@@ -212,7 +212,7 @@ def test_a_failed_job_runs_both_again(
     job, slice_ids = accept_batch(account, paid(SILENT), contact())
     abandon.give_up(slice_ids[1])
     drive(slice_ids[:1])
-    settling.settle(job.pk)
+    finalize(job.pk)
     assert (fresh(job).status, codes(job)) == ("failed", [(0, "provider_error"), (1, "internal_error")])
     answered(monkeypatch)
     control.retry(job.pk)

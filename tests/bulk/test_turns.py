@@ -15,7 +15,7 @@ from accounts.models import Account
 from ingestion import tasks
 from ingestion.batch import read_batch
 from ingestion.intake.accept import accept
-from ingestion.jobs import abandon, control, fairness, process, recovery
+from ingestion.jobs import abandon, control, fairness, recovery
 from ingestion.models import BulkJob, BulkSlice, Lane
 from tests.support import LIST, new_account
 
@@ -62,8 +62,7 @@ def stalled() -> dict[tuple[UUID, Lane], list[int]]:
 def work(job: BulkJob) -> None:
     """What the workers do."""
     for slice_id in job.slices.values_list("pk", flat=True):
-        process.process(slice_id)
-    tasks.settle(str(job.pk))
+        tasks.process_slice(str(job.pk), slice_id)
 
 
 def test_the_end_of_a_job_sends_its_accounts_next_in_the_order_of_acceptance(
@@ -141,7 +140,7 @@ def test_a_retried_job_waits_for_its_turn_too(account: Account, sent: list[UUID]
     for job in jobs:
         [slice_id] = job.slices.values_list("pk", flat=True)
         abandon.give_up(slice_id)
-        tasks.settle(str(job.pk))
+        tasks.finalize_job(str(job.pk))
     busy = [post(account) for _ in range(2)]
     for job in jobs:
         control.retry(job.pk)

@@ -12,7 +12,6 @@ from devstack.stack import Stack
 from ingestion.batch import read_batch
 from ingestion.intake.accept import accept
 from ingestion.jobs import waiting
-from ingestion.jobs.finalize import settle
 from ingestion.jobs.process import process
 from ingestion.models import BulkJob
 from tests.support import new_account
@@ -24,7 +23,6 @@ def ended_job() -> BulkJob:
     account, _ = new_account()
     job, [slice_id] = accept(account, read_batch({"contacts": b"[1]"}))
     process(slice_id)
-    settle(job.pk)
     return job
 
 

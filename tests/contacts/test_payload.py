@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts import payload
+from contacts import fields, payload
 from contacts.payload import ContactError
 
 GOOD = {"phone_number": "+14155559876", "list_number": "+18005551234"}
@@ -27,6 +27,10 @@ def failure(contact: Any) -> ContactError:
     return caught.value
 
 
+def evidence(contact: payload.Contact) -> dict[str, Any]:
+    return dict(zip(fields.EVIDENCE, contact.evidence, strict=True))
+
+
 def test_what_is_not_given_has_the_contracts_defaults() -> None:
     contact = parse(GOOD)
     assert (contact.use_journeys, contact.skip_journey_if_exists, contact.use_validation) == (
@@ -34,7 +38,7 @@ def test_what_is_not_given_has_the_contracts_defaults() -> None:
         True,
         False,
     )
-    assert (contact.signup_date, contact.ip_address, contact.url) == (None, None, "")
+    assert (contact.signup_date, evidence(contact)) == (None, {"ip_address": None, "url": None})
     assert (contact.custom_fields, contact.replace_custom_fields) == ({}, False)
 
 
@@ -154,7 +158,7 @@ def test_values_of_every_allowed_kind_are_taken() -> None:
         }
     )
     assert contact.custom_fields == fields
-    assert (contact.ip_address, contact.url) == ("2001:db8::1", "http://münchen.test:8080/?q=é")
+    assert evidence(contact) == {"ip_address": "2001:db8::1", "url": "http://münchen.test:8080/?q=é"}
 
 
 def test_unknown_fields_are_ignored_whatever_they_hold() -> None:
@@ -252,7 +256,7 @@ def test_the_usual_contact_is_read_in_one_go(more: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("address", ["1.2.3.4", "0.0.0.0", "255.255.255.255", "192.168.10.1", "10.0.0.249"])  # noqa: S104
 def test_an_address_as_everybody_writes_it_is_taken_as_it_is(address: str) -> None:
-    assert payload._IPV4.fullmatch(address)
+    assert fields._IPV4.fullmatch(address)
     assert str(ipaddress.ip_address(address)) == address
 
 
@@ -263,4 +267,4 @@ def test_an_address_is_one_for_the_pattern_if_it_is_one_for_python(parts: list[i
             is_one = str(ipaddress.IPv4Address(text)) == text
         except ValueError:
             is_one = False
-        assert bool(payload._IPV4.fullmatch(text)) == is_one
+        assert bool(fields._IPV4.fullmatch(text)) == is_one

@@ -7,24 +7,26 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from contacts import evidence
+from contacts.fields import EVIDENCE
 from contacts.models import SendingList
 from core import codec, sql
 from core.http.spreadsheet import cell, line_writer
 
 COLUMNS = (
     *("phone_number", "list_number", "active", "signup_date", "signup_method", "custom_fields", "carrier"),
-    *("line_type", "timezone", "is_valid", "unsubscribed_at", "ip_address", "url"),
+    *("line_type", "timezone", "is_valid", "unsubscribed_at", *EVIDENCE),
 )
 """Those of an entry of `GET /contacts`, then what an export needs besides: opt-out and consent evidence."""
 
 # The next page begins where the last one ended, found by the index list_contact_newest: a cursor would hold
 # its connection, and a transaction, for as long as the client cares to read.
 # A page ends early where its texts are many bytes.
-_PAGE = """
+_PAGE = evidence.statement("""
 WITH row AS MATERIALIZED (
     SELECT member.signup_date, member.id, contact.phone_number, member.unsubscribed_at, member.signup_method,
            member.custom_fields::text AS custom_fields, contact.carrier, contact.line_type, contact.time_zone,
-           contact.can_receive, host(member.ip_address) AS ip_address, member.url
+           contact.can_receive, {selected}
     FROM contacts_listcontact AS member JOIN contacts_contact AS contact ON contact.id = member.contact_id
     WHERE member.sending_list_id = %(list)s AND (member.signup_date, member.id) < (%(date)s, %(id)s)
     ORDER BY member.signup_date DESC, member.id DESC
@@ -35,9 +37,9 @@ WITH row AS MATERIALIZED (
     FROM row
 )
 SELECT signup_date, id, phone_number, unsubscribed_at, signup_method, custom_fields, carrier, line_type,
-       time_zone, can_receive, ip_address, url
+       time_zone, can_receive, {columns}
 FROM counted WHERE before < %(budget)s ORDER BY signup_date DESC, id DESC
-"""
+""")
 _PAGE_SIZE = 200
 _BEYOND_ALL = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 
@@ -74,16 +76,7 @@ def _cells(
     *others: Any,
 ) -> Iterator[str]:
     """A member's cells, in the order of COLUMNS; empty for what is not there."""
-    *facts, ip_address, url = others
+    facts, of_consent = others[: -len(EVIDENCE)], others[-len(EVIDENCE) :]
     active, opted_out = unsubscribed_at is None, codec.moment(unsubscribed_at)
-    values = (
-        phone_number,
-        list_number,
-        active,
-        codec.moment(signup_date),
-        *facts,
-        opted_out,
-        ip_address,
-        url,
-    )
+    values = (phone_number, list_number, active, codec.moment(signup_date), *facts, opted_out, *of_consent)
     return ("" if value is None else cell(value) for value in values)

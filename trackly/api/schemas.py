@@ -1,16 +1,18 @@
 """What the API's bodies look like, and what its operations answer; the views refer to it by name."""
 
+import msgspec
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from contacts import fields
 from contacts.models import MAX_NAME_CHARACTERS
-from contacts.payload import MAX_CONTACT_BYTES, MAX_URL_CHARACTERS
+from contacts.payload import MAX_CONTACT_BYTES
 from core.http.codes import BILLING, OF_CONTACTS, ErrorCode
 from lookups.line import NOT_SENDABLE_REASONS
 from trackly.api.examples import EXAMPLES
 from trackly.api.export import COLUMNS
 from trackly.api.openapi import PAGE_PARAMETERS, RETRY_AFTER, SECONDS, Schema, answers, header, operation, ref
 
-_E164: Schema = {"type": "string", "pattern": r"^\+[1-9][0-9]{1,14}$", "examples": ["+14155559876"]}
+_E164: Schema = {"type": "string", **fields.E164}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _MONTH: Schema = {"type": "string", "pattern": "^[1-9][0-9]{3}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -104,6 +106,16 @@ def _words(description: str, *words: str) -> Schema:
     return {"type": "string", "enum": list(words), "description": description}
 
 
+def _contact_properties() -> dict[str, Schema]:
+    """A contact's fields, as contacts.fields has them."""
+    _, schemas = msgspec.json.schema_components([fields.Fields])
+    properties: dict[str, Schema] = schemas["Fields"]["properties"]
+    for schema in properties.values():
+        if "anyOf" in schema:  # whose types are what generated clients go by
+            del schema["type"]
+    return properties
+
+
 SCHEMAS: dict[str, Schema] = {
     "JobStatus": _words(
         "The last three are final.", "queued", "processing", "completed", "failed", "cancelled"
@@ -133,33 +145,7 @@ SCHEMAS: dict[str, Schema] = {
         "type": "object",
         "required": ["phone_number", "list_number"],
         "description": f"At most {MAX_CONTACT_BYTES:,} bytes as sent. Unknown fields are ignored.",
-        "properties": {
-            "phone_number": _E164,
-            "list_number": {**_E164, "description": "The number of one of the account's sending lists."},
-            "use_journeys": {
-                "type": "boolean",
-                "default": False,
-                "description": "Enroll in matching journeys.",
-            },
-            "skip_journey_if_exists": {"type": "boolean", "default": True},
-            "use_validation": {"type": "boolean", "default": False, "description": "Paid validation."},
-            "signup_date": {
-                "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
-                "description": "ISO 8601; without an offset: UTC.",
-            },
-            "ip_address": {
-                "anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}],
-                "description": "IPv4 or IPv6; where the consent was given.",
-            },
-            "url": {
-                "type": "string",
-                "format": "uri",
-                "maxLength": MAX_URL_CHARACTERS,
-                "pattern": "^https?://",
-            },
-            "custom_fields": ref("CustomFields"),
-            "replace_custom_fields": {"type": "boolean", "default": False},
-        },
+        "properties": {**_contact_properties(), "custom_fields": ref("CustomFields")},
     },
     "BulkRequest": {
         "type": "object",

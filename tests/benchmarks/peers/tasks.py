@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from contacts import payload
 from contacts.carriers import offline_facts
+from contacts.evidence import NONE, first_of
+from contacts.fields import EVIDENCE
 from contacts.models import Contact, ListContact
 from contacts.payload import ContactError
 from core import codec
@@ -43,8 +45,7 @@ def one_contact(
             sending_list_id=list_id,
             defaults={
                 "signup_date": contact.signup_date or datetime.fromisoformat(accepted_at),
-                "ip_address": contact.ip_address,
-                "url": contact.url,
+                **dict(zip(EVIDENCE, first_of(NONE, contact.evidence), strict=True)),
                 "custom_fields": contact.custom_fields,
             },
         )
