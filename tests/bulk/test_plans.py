@@ -180,8 +180,10 @@ def test_the_check_that_a_slice_has_a_job_does_not_read_all_jobs(
 
 @pytest.mark.parametrize("analysed", ["never", "while tiny"])
 def test_enrollments_that_go_on_read_no_table_from_end_to_end(
-    in_new_database: InDatabase[None], analysed: str
+    in_new_database: InDatabase[None], analysed: str, settings: Any
 ) -> None:
+    settings.TRACKLY_QUIET_HOURS = ()  # messages are written at any time of the day
+
     def work() -> None:
         account, sending_list = new_account()
         new_journey(account, joins(sending_list), {"kind": "message", "id": "m", "text": "Hello"})
