@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from django.db import connection
 
-from contacts.fields import EVIDENCE
+from contacts.fields import EVIDENCE, NOT_SENT
 from contacts.models import ListContact
 
 
@@ -36,4 +37,11 @@ def statement(template: str) -> str:
 
 def first_of(stored: tuple[Any, ...], sent: tuple[Any, ...]) -> tuple[Any, ...]:
     """A membership's evidence after a contact: what it has stays, what it lacks is filled in."""
+    if sent is NOT_SENT:
+        return stored
     return tuple([before or now or none for before, now, none in zip(stored, sent, NONE, strict=True)])
+
+
+def row(name: str, *columns: str) -> type[msgspec.Struct]:
+    """The struct of a row for `{typed}`: the given columns, then the evidence's. Made by position."""
+    return msgspec.defstruct(name, [*columns, *EVIDENCE], gc=False)

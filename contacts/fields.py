@@ -6,6 +6,7 @@ a line there, and a column of the same name in contacts.models.ListContact.
 """
 
 import ipaddress
+import operator
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -159,3 +160,20 @@ def _evidence() -> dict[str, Read]:
 
 EVIDENCE = _evidence()
 """By name. A membership keeps the first value of each."""
+NOT_SENT: tuple[Any, ...] = (None,) * len(EVIDENCE)
+"""The evidence of a contact without any, as most are: this one tuple, so that `is` tells."""
+_evidence_sent = operator.attrgetter(*EVIDENCE)
+_UNSET = (msgspec.UNSET,) * len(EVIDENCE)
+
+
+def evidence_of(contact: Fields) -> tuple[Any, ...]:
+    """A decoded contact's evidence, in the order of EVIDENCE; None: was not sent. Raises ValueError."""
+    sent = _evidence_sent(contact)
+    if sent == _UNSET:
+        return NOT_SENT
+    return tuple(
+        [
+            None if given is msgspec.UNSET else read(given)
+            for given, read in zip(sent, EVIDENCE.values(), strict=True)
+        ]
+    )

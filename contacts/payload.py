@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from contacts import phone
-from contacts.fields import EVIDENCE, MAX_FIELD_NAMES, Fields, read_custom_fields
+from contacts.fields import EVIDENCE, MAX_FIELD_NAMES, Fields, evidence_of, read_custom_fields
 from core import codec
 
 T = TypeVar("T")
@@ -125,12 +125,7 @@ def parse_plain(raw: bytes) -> Contact | None:
             plain.skip_journey_if_exists,
             plain.use_validation,
             None if plain.signup_date is msgspec.UNSET else codec.read_moment(plain.signup_date),
-            tuple(
-                [
-                    None if (given := getattr(plain, name)) is msgspec.UNSET else read(given)
-                    for name, read in EVIDENCE.items()
-                ]
-            ),
+            evidence_of(plain),
             {} if fields is msgspec.UNSET else fields,
             plain.replace_custom_fields and fields is not msgspec.UNSET,
         )

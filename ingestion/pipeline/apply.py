@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from contacts import evidence, payload, rows
-from contacts.fields import EVIDENCE
 from contacts.models import SignupMethod
 from core import codec, sql
 from ingestion.pipeline import fields
@@ -238,37 +237,35 @@ def _apply(entry: Entry, contact: payload.Contact, membership: _Membership, acce
     membership.is_changed = membership.is_changed or before != after
 
 
+_NewRow = evidence.row("NewRow", "list", "contact", "signup_date", "custom_fields", "opted_out_at")
+_ChangedRow = evidence.row("ChangedRow", "id", "custom_fields")
+
+
 def _write_memberships(members: Iterable[_Membership]) -> int:
     """Insert the new ones (sets their ids), update the changed ones; returns how many are new."""
     changed = [
-        {
-            "id": membership.id,
-            **dict(zip(EVIDENCE, membership.evidence, strict=True)),
-            "custom_fields": membership.custom_fields,
-        }
-        for membership in members
-        if membership.is_changed and not membership.is_new
+        _ChangedRow(member.id, member.custom_fields, *member.evidence)
+        for member in members
+        if member.is_changed and not member.is_new
     ]
     if changed:
         sql.rows(_UPDATE_MEMBERSHIPS, {"rows": codec.encode(changed).decode()})
-    new = {
-        (membership.list_id, membership.contact_id): membership for membership in members if membership.is_new
-    }
+    new = {(member.list_id, member.contact_id): member for member in members if member.is_new}
     if new:
         made = [
-            {
-                "list": membership.list_id,
-                "contact": membership.contact_id,
-                "signup_date": membership.signup_date,
-                **dict(zip(EVIDENCE, membership.evidence, strict=True)),
-                "custom_fields": membership.custom_fields,
-                "opted_out_at": membership.opted_out_at,
-            }
-            for membership in new.values()
+            _NewRow(
+                member.list_id,
+                member.contact_id,
+                member.signup_date,
+                member.custom_fields,
+                member.opted_out_at,
+                *member.evidence,
+            )
+            for member in new.values()
         ]
         parameters = {"rows": codec.encode(made).decode(), "method": SignupMethod.API}
-        for member, *place in sql.tuples(_INSERT_MEMBERSHIPS, parameters):
-            new[tuple(place)].id = member
+        for member_id, *place in sql.tuples(_INSERT_MEMBERSHIPS, parameters):
+            new[tuple(place)].id = member_id
     return len(new)
 
 
